@@ -1,0 +1,71 @@
+"""63-bit ids that rise with time: 41 bits of milliseconds, 10 of slot, 12 of sequence."""
+
+import threading
+from datetime import UTC, datetime
+from typing import NewType
+
+from app.core.clock import Clock, to_millis
+from app.core.errors import Unavailable
+
+AccountId = NewType("AccountId", int)
+FollowerId = NewType("FollowerId", int)
+ConversationId = NewType("ConversationId", int)
+MessageId = NewType("MessageId", int)
+
+EPOCH_MS = to_millis(datetime(2025, 1, 1, tzinfo=UTC))
+SLOTS = 1024
+_SEQUENCES = 4096
+_PATIENCE_MS = 2000
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: nothing that looks like another
+
+
+class ClockWentBack(Unavailable):
+    """The machine's clock is more than two seconds behind an id already given out."""
+
+    code = "CLOCK_WENT_BACK"
+    zh = "服务器时钟回拨 {behind_ms} 毫秒，请检查时间同步"
+    en = "The server clock went back by {behind_ms} ms; check its time synchronisation"
+
+
+class Ids:
+    """Hands out ids; safe to call from any thread.
+
+    No two processes share a `slot` (leased by `db.slots`). While the clock is up to two seconds
+    behind, ids go on from the last moment seen; beyond that `ClockWentBack` is raised.
+    """
+
+    def __init__(self, clock: Clock, slot: int) -> None:
+        if not 0 <= slot < SLOTS:
+            raise ValueError(f"slot {slot} is not within 0..{SLOTS - 1}")
+        self.slot = slot
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last_ms = 0
+        self._sequence = 0
+
+    def new(self) -> int:
+        with self._lock:
+            now_ms = to_millis(self._clock.now()) - EPOCH_MS
+            if now_ms > self._last_ms:
+                self._last_ms, self._sequence = now_ms, 0
+            elif self._last_ms - now_ms > _PATIENCE_MS:
+                raise ClockWentBack(behind_ms=self._last_ms - now_ms)
+            else:
+                self._sequence += 1
+                if self._sequence == _SEQUENCES:  # borrow from the next millisecond
+                    self._last_ms, self._sequence = self._last_ms + 1, 0
+            return (self._last_ms << 22) | (self.slot << 12) | self._sequence
+
+
+def moment_of(identifier: int) -> datetime:
+    """When an id was made, to the millisecond."""
+    return datetime.fromtimestamp(((identifier >> 22) + EPOCH_MS) / 1000, UTC)
+
+
+def short_code(identifier: int) -> str:
+    """A code people can read out: the id in 32 unmistakable letters and digits."""
+    out = ""
+    while identifier:
+        identifier, rest = divmod(identifier, 32)
+        out = _ALPHABET[rest] + out
+    return out or "0"
