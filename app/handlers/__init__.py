@@ -1,0 +1,18 @@
+"""The chat doors: what a follower says, to what an engine answers.
+
+`builtin` lists them in the order they are asked; the first that decides wins.
+"""
+
+from app.conversation.router import Router
+from app.engines.replies.book import Book
+from app.handlers import bindings, fallback, flows, keywords
+
+
+def builtin(book: Book) -> list[Router]:
+    """The routers of the installation itself; those of plugins go before `fallback`, the last."""
+    return [
+        flows.router(book),
+        keywords.router(book),
+        bindings.router(book),
+        fallback.router(),
+    ]
