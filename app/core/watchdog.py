@@ -22,7 +22,9 @@ ENDED_AFTER_SECONDS = 15.0
 BEAT_SECONDS = 0.2
 EXIT_CODE = 70
 _LOG = get_logger(__name__)
-_BLOCKED = Counter("guanxi_loop_blocked_total", "Times the event loop stood still for over a second")
+_BLOCKED = Counter(
+    "guanxi_loop_blocked_total", "Times the event loop stood still for over a second"
+)
 
 
 class Watchdog:
@@ -65,7 +67,7 @@ class Watchdog:
 
     def _stack(self) -> str:
         """Where the loop's thread is right now, innermost call last."""
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  # the only way to see it
+        frame = sys._current_frames().get(self._loop_thread)  # the only way to see it
         return mask_text("".join(traceback.format_stack(frame)[-8:])) if frame else ""
 
 

@@ -4,8 +4,10 @@ A string comparison, so that no middleware and no framework routing stands befor
 leaves the webhook the server's own `send`, with which it can end a held connection without a byte.
 """
 
-from app.web.webhook import PREFIX, Receive, Scope, Send, Webhook
 from collections.abc import Awaitable, Callable
+
+from app.web.webhook import PREFIX, Receive, Scope, Send, Webhook
+
 
 class Front:
     def __init__(
