@@ -85,7 +85,11 @@ class Deadline:
         """Closes the door; the handler's answer, if that was quicker."""
 
         async def work(tx: Tx) -> Answer:
-            return EMPTY if await close_door(tx, delivery.receipt) else await _read(tx, delivery.receipt)
+            return (
+                EMPTY
+                if await close_door(tx, delivery.receipt)
+                else await _read(tx, delivery.receipt)
+            )
 
         return await self._database.transaction(work, urgent=True)
 

@@ -96,9 +96,7 @@ class Intake:
         `LATER` for one whose follower another process holds. Run again after a conflict or a lost
         connection it finds what was stored, so an unknown outcome of COMMIT does no harm.
         """
-        return await self._floor.database.transaction(
-            lambda tx: self._work(tx, batch), urgent=True
-        )
+        return await self._floor.database.transaction(lambda tx: self._work(tx, batch), urgent=True)
 
     async def rescue(self, delivery: Delivery, error: Exception) -> Answer:
         """Stores a delivery whose effects failed, with an apology and a `fault` event.
@@ -230,9 +228,7 @@ class Intake:
             cases.append(_Case(delivery, follower, conversation, snap, decision, error))
         return cases
 
-    def _decide(
-        self, snap: Snapshot, fault: Exception | None
-    ) -> tuple[Decision, Exception | None]:
+    def _decide(self, snap: Snapshot, fault: Exception | None) -> tuple[Decision, Exception | None]:
         """What the handlers say, or the apology that stands for one that failed."""
         if fault is None:
             try:
@@ -241,7 +237,7 @@ class Intake:
                 fault = error
         _FAULTS.labels("decide").inc()
         _LOG.error("handler.failed", key=snap.key, error=repr(fault), exc_info=fault)
-        words = [apology(snap.account, snap.follower)] if snap.incoming.answerable else []
+        words = [apology(snap.account)] if snap.incoming.answerable else []
         return Decision.say(*words, fault=type(fault).__name__), fault
 
     async def _apply(self, tx: Tx, cases: Sequence[_Case]) -> None:
@@ -303,7 +299,7 @@ class Intake:
 
     def _turn(self, case: _Case) -> Turn:
         delivery, incoming = case.delivery, case.delivery.incoming
-        said = self._floor.support.place(case.conversation, case.replies)
+        said = self._floor.support.place(case.replies, case.conversation.last_seq + 2)
         return Turn(
             account_id=delivery.account.id,
             follower_id=case.follower.id,
