@@ -67,7 +67,7 @@ class Hot:
     Give a function of the dialect's name where the statement itself differs.
     """
 
-    def __init__(self, build: Executable | Callable[[str], Executable]) -> None:
+    def __init__(self, build: Executable | Callable[[str], Any]) -> None:
         self._build = build
         self._prepared: dict[str, Prepared] = {}
 
