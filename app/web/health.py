@@ -69,7 +69,7 @@ async def metrics(request: Request) -> Response:
     registry = REGISTRY
     if services(request).settings.metrics_dir:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     figures = await asyncio.to_thread(generate_latest, registry)
     return Response(figures, headers=_NO_STORE, media_type=CONTENT_TYPE_LATEST)
 
