@@ -38,14 +38,10 @@ class BadOriginalId(Invalid):
     zh = (
         "原始 ID 以 gh_ 开头，后接字母或数字，在公众平台“账号详情”里可以看到（收到：{original_id}）"
     )
-<<<<<<< HEAD
-    en = "The original id is gh_ and letters or digits, shown in the platform's account details (got: {original_id})"
-=======
     en = (
         "The original id is gh_ and letters or digits; the platform shows it in the account details "
         "(got: {original_id})"
     )
->>>>>>> house
 
 
 class BadAppId(Invalid):
