@@ -9,10 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.clock import Clock
 from app.core.settings import Settings
-from app.runtime import open_runtime
+from app.runtime import Extensions, open_runtime
 from app.web import docs, errors, health
 from app.web.api import api
 from app.web.middleware import WEBHOOK, House
+from app.web.webhook import Webhook
 
 VERSION = "0.1.0"
 
@@ -38,13 +39,22 @@ class Server(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings, clock: Clock | None = None) -> Server:
+def create_app(
+    settings: Settings, clock: Clock | None = None, extensions: Extensions | None = None
+) -> Server:
     """The application of one process. Nothing is opened before its lifespan begins."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(settings, clock) as runtime:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(settings, clock, extensions) as runtime:
             app.state.runtime = runtime
+            app.webhook = Webhook(
+                runtime.accounts,
+                runtime.writer,
+                runtime.deadline,
+                runtime.quarantine,
+                runtime.clock,
+            )
             yield
 
     app = Server(

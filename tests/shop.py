@@ -109,7 +109,7 @@ async def open_shop(
         account_id = await add_account(runtime, **account)
         if prepare is not None:
             await prepare(runtime)
-        transport = httpx.ASGITransport(webhook_of(runtime, clock))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(webhook_of(runtime, clock))
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
             sender = Sender(safe=account.get("mode") == "safe")
             yield Shop(runtime, clock, sender, http, account_id)

@@ -127,7 +127,8 @@ async def test_a_database_that_is_away_is_waited_for_without_halving(clock: Fake
     commits = Commits()
     commits.away = 3
     async with running(commits, clock) as writer:
-        assert await asyncio.gather(put(writer, clock, "a"), put(writer, clock, "b")) == ["A", "B"]
+        answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+        assert answers == ["A", "B"]
         assert writer.failing is False
     assert commits.batches == [["a", "b"] for _ in range(4)]
     assert commits.rescued == []
