@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
-from app.db.faults import is_conflict, original
+from app.db.faults import is_conflict, is_lock_timeout, original
 from app.db.tx import PostgresTx, SqliteTx, Watched, Work, run_inline
 
 T = TypeVar("T")
@@ -50,7 +50,8 @@ class Database(ABC):
             try:
                 result, hooks = await self._write(work, urgent)
             except Exception as error:
-                if attempt == TRIES or not is_conflict(error):
+                again = is_conflict(error) or (is_lock_timeout(error) and not urgent)
+                if attempt == TRIES or not again:
                     raise
                 await asyncio.sleep(0.01 * attempt * (1 + self._rng.random()))
             else:

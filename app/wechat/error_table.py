@@ -97,7 +97,7 @@ _PASSING = (
 
 _TOKENS = (
     _Group(
-        "系统会重新读取并刷新一次令牌。若反复出现：请确认没有其他程序用旧接口为同一 AppID 取令牌，并核对 AppSecret",
+        "系统会重新读取并刷新一次令牌。若反复出现，请确认没有别的程序用旧接口取令牌，并核对 AppSecret",
         "The token is read again and renewed once. If it comes back: make sure that no other program "
         "fetches tokens for this AppID by the classic call, and check the AppSecret.",
         {

@@ -1,0 +1,1 @@
+"""The HTTP doors: deliveries, the API, health, documentation."""
