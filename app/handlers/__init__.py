@@ -5,14 +5,16 @@
 
 from app.conversation.router import Router
 from app.engines.replies.book import Book
-from app.handlers import bindings, fallback, flows, keywords
+from app.handlers import bindings, fallback, flows, keywords, options
 
 
 def builtin(book: Book) -> list[Router]:
     """The routers of the installation itself; those of plugins go before `fallback`, the last."""
+    rule, bound = keywords.rule(book), bindings.bound(book)
     return [
         flows.router(book),
-        keywords.router(book),
-        bindings.router(book),
+        options.router(rule, bound),
+        keywords.router(rule),
+        bindings.router(bound),
         fallback.router(),
     ]

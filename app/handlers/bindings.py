@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from app.conversation.router import Router
+from app.conversation.router import Decide, Router
 from app.core.actions import run
 from app.core.decisions import KEEP, Decision, Snapshot
 from app.core.incoming import Incoming, Kind
@@ -21,7 +21,7 @@ def places(incoming: Incoming) -> list[tuple[str, str]]:
         case Kind.FOLLOW if key:
             return [("follow", key), ("scan", key), ("follow", "")]
         case Kind.SCAN:
-            return [("scan", key), ("scan", ""), ("follow", key)]
+            return [("scan", key), ("scan", ""), ("follow", key), ("follow", "")]
         case Kind.MENU:
             return [("menu", key), ("menu", "")]
         case Kind.FOLLOW:
@@ -37,15 +37,13 @@ def places(incoming: Incoming) -> list[tuple[str, str]]:
             return []
 
 
-def router(book: Book) -> Router:
-    routes = Router("bindings")
+def bound(book: Book) -> Decide:
+    """Answers by the closest binding. A new follow ends any dialogue of before."""
 
-    @routes.decide()
     def bound(snap: Snapshot) -> Decision | None:
-        """One of the answers of the closest binding. A new follow ends any dialogue of before."""
-        compiled = book.current(snap.account.id)
+        bindings = book.current(snap.account.id).bindings
         for place in places(snap.incoming):
-            found = compiled.bindings.get(place)
+            found = bindings.get(place)
             if found is not None:
                 why = {"binding": str(found.id), "on": found.on, "key": found.key}
                 decision = run(pick(found.answers, snap.key), snap, why)
@@ -53,4 +51,10 @@ def router(book: Book) -> Router:
                 return replace(decision, flow=None) if ended else decision
         return None
 
+    return bound
+
+
+def router(answer: Decide) -> Router:
+    routes = Router("bindings")
+    routes.decide()(answer)
     return routes

@@ -6,6 +6,7 @@ from app.conversation.router import Router
 from app.core.decisions import Decision, Snapshot
 from app.core.incoming import Kind
 from app.core.replies import TextReply
+from app.engines.replies.options import OPTIONS
 from app.engines.replies.understanding import is_unsupported
 
 NOT_UNDERSTOOD = "抱歉，我还没听懂。换个说法试试，或点下方菜单看看。"
@@ -44,8 +45,6 @@ def router() -> Router:
             return Decision.say(TextReply(STICKER), fallback="sticker")
         if _is_late_answer(snap):
             return Decision(steps=(TextReply(TIMED_OUT),), flow=None, why={"fallback": "timed out"})
-        if kind is not Kind.TEXT:
-            return Decision.say(TextReply(RECEIVED), fallback=kind.value)
         return _missed(snap)
 
     return routes
@@ -57,13 +56,16 @@ def _silent(kind: Kind) -> Decision:
 
 def _is_late_answer(snap: Snapshot) -> bool:
     flow = snap.flow
-    return flow is not None and flow.expires_at <= snap.now < flow.expires_at + TIMED_OUT_FOR
+    if flow is None or flow.flow == OPTIONS:
+        return False
+    return flow.expires_at <= snap.now < flow.expires_at + TIMED_OUT_FOR
 
 
 def _missed(snap: Snapshot) -> Decision:
     """From the second miss in a row on, the shop's contact words."""
     misses = snap.conversation.misses + 1
-    words = NOT_UNDERSTOOD if misses < _OFTEN else NOT_UNDERSTOOD_AGAIN
+    first = NOT_UNDERSTOOD if snap.incoming.kind is Kind.TEXT else RECEIVED
+    words = first if misses < _OFTEN else NOT_UNDERSTOOD_AGAIN
     if misses >= _OFTEN and snap.account.contact:
         words = f"{words}\n{snap.account.contact}"
     why = {"fallback": "missed", "misses": misses}

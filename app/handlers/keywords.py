@@ -1,7 +1,7 @@
 """Keyword rules."""
 
 from app.conversation.filters import OfKind
-from app.conversation.router import Router
+from app.conversation.router import Decide, Router
 from app.core.actions import run
 from app.core.decisions import Decision, Snapshot
 from app.core.incoming import Kind
@@ -10,12 +10,11 @@ from app.engines.replies.book import Book
 from app.engines.replies.understanding import is_unsupported
 
 
-def router(book: Book) -> Router:
-    routes = Router("keywords")
+def rule(book: Book) -> Decide:
+    """Answers a text by the winning rule. A repeat, or a dry run with its key, takes the same one of
+    the rule's answers."""
 
-    @routes.decide(OfKind(Kind.TEXT))
     def rule(snap: Snapshot) -> Decision | None:
-        """One of the winning rule's answers; a repeat, or a dry run with its key, takes the same."""
         if is_unsupported(snap.incoming):
             return None
         compiled = book.current(snap.account.id)
@@ -25,4 +24,10 @@ def router(book: Book) -> Router:
         why = {"rule": str(hit.rule_id), "name": hit.name, "kind": hit.kind.value, "word": hit.word}
         return run(pick(compiled.answers[hit.rule_id], snap.key), snap, why)
 
+    return rule
+
+
+def router(answer: Decide) -> Router:
+    routes = Router("keywords")
+    routes.decide(OfKind(Kind.TEXT))(answer)
     return routes

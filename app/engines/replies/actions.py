@@ -10,6 +10,7 @@ from app.core.decisions import Decision, Snapshot
 from app.core.ids import AccountId
 from app.core.replies import Reply, plain_text
 from app.engines.followers.effects import TagFollower, UntagFollower
+from app.engines.replies import options
 from app.engines.replies.fields import (
     TAG_CHARACTERS,
     Description,
@@ -136,9 +137,14 @@ class SayMenu(ReplyAction):
     options: Annotated[tuple[MenuOption, ...], Field(min_length=1, max_length=10)]
     tail: OptionalSaid = ""
 
-    def reply(self) -> Reply:
-        options = tuple((option.id, option.words) for option in self.options)
-        return replies.MenuReply(self.head, options, self.tail)
+    def reply(self) -> replies.MenuReply:
+        pairs = tuple((option.id, option.words) for option in self.options)
+        return replies.MenuReply(self.head, pairs, self.tail)
+
+    def decide(self, snap: Snapshot) -> Decision:
+        """Where options cannot be tapped, their numbers are understood for a while."""
+        reply = self.reply()
+        return Decision(steps=(reply,), flow=options.remember(reply, snap))
 
 
 _KINDS: dict[str, type[ReplyAction]] = {

@@ -89,11 +89,16 @@ class Book:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
             self._woken.clear()
-            try:
-                await self.refresh()
-            except Exception as error:  # noqa: BLE001  # the old rules go on answering
-                _FAILURES.inc()
-                _LOG.warning("replies.refresh_failed", error=repr(error))
+            await self.catch_up()
+
+    async def catch_up(self, account_ids: Collection[AccountId] | None = None) -> None:
+        """`refresh`, but a failure is logged only: the old rules go on answering, and `run` tries
+        again."""
+        try:
+            await self.refresh(account_ids)
+        except Exception as error:  # noqa: BLE001  # see above
+            _FAILURES.inc()
+            _LOG.warning("replies.refresh_failed", error=repr(error))
 
 
 def _tell(account_id: AccountId, before: Compiled, now: Compiled, seconds: float) -> None:

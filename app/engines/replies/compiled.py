@@ -94,14 +94,6 @@ class Compiled:
     parsed: Mapping[tuple[int, int], Answers] = field(default_factory=dict, repr=False)
     """By id and version of rule or binding, so that the next compilation parses only what changed."""
 
-    def binding(self, on: str, *keys: str) -> Bound | None:
-        """The binding of the first key that has one."""
-        for key in keys:
-            bound = self.bindings.get((on, key))
-            if bound is not None:
-                return bound
-        return None
-
 
 EMPTY = Compiled()
 

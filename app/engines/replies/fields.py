@@ -52,6 +52,7 @@ OptionalUrl = Annotated[str, _PLAIN, _ADDRESS, _at_most(URL_BYTES)]
 MediaId = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=128)]
 OptionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 OptionWords = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=60)]
-FlowName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=40)]
+FlowName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=40, pattern=r"^[^~]")]
+"""Names that begin with `~` are the program's own."""
 TAG_CHARACTERS = 30
 TagName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=TAG_CHARACTERS)]

@@ -13,7 +13,7 @@ from pydantic import (
 
 from app.core.incoming import Kind
 from app.core.text import normalise
-from app.engines.replies.fields import no_nul
+from app.engines.replies.fields import FlowName, no_nul
 from app.engines.replies.matcher import RuleKind
 
 WORDS = 200
@@ -53,6 +53,9 @@ WrittenAnswers = Annotated[
 """One of the answers is taken; each is a list of actions `{"do": …, "with": {…}}`."""
 
 
+BindingPlace = Literal["menu", "scan", "follow", "location", "type"]
+
+
 class RuleInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -69,7 +72,7 @@ class BindingInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    on: Literal["menu", "scan", "follow", "location", "type"]
+    on: BindingPlace
     key: Annotated[str, StringConstraints(max_length=128), _PLAIN] = ""
     enabled: bool = True
     answers: WrittenAnswers
@@ -88,6 +91,6 @@ class FlowInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, StringConstraints(max_length=40), _PLAIN, AfterValidator(_not_blank)]
+    name: FlowName
     enabled: bool = True
     plan: dict[str, Any]

@@ -33,6 +33,7 @@ _DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"两
 _PHONE = re.compile(r"(?:\+?86)?(1[3-9]\d{9})")
 _FULL_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})[日号]?")
 _SHORT_DATE = re.compile(r"(\d{1,2})[-/.月](\d{1,2})[日号]?")
+_COURTESY = re.compile(r"[我想要来选就给那一个份杯的吧呢啊哦呀嘛好谢请，,。.!！~、 ]*")
 _DAYS = {"今天": 0, "今日": 0, "明天": 1, "明日": 1, "后天": 2, "大后天": 3}
 
 
@@ -103,20 +104,23 @@ def _iso(year: int, month: int, of_month: int) -> str | None:
 
 
 def choice(text: str, choices: Sequence[str]) -> str | None:
-    """The choice meant: its number, its words, or the only one that the text contains.
+    """The choice meant: its number, its words, or its words among nothing but courtesies.
 
-    Of choices that contain each other (大杯, 超大杯) the longest one counts.
+    `来个大杯吧` is 大杯; `不要大杯`, `特大杯` and `大杯还是中杯` are no answer.
     """
     text = normalise(text)
     comparable = {normalise(one): one for one in choices}
     if text in comparable:
         return comparable[text]
-    place = number(text)
+    place = number(re.sub("^(?:第|选|选择)", "", text))
     if isinstance(place, int) and 1 <= place <= len(choices):
         return choices[place - 1]
-    inside = [word for word in comparable if word in text]
-    whole = [w for w in inside if not any(w != other and w in other for other in inside)]
-    return comparable[whole[0]] if len(whole) == 1 else None
+    meant = [
+        word
+        for word in comparable
+        if word in text and _COURTESY.fullmatch(text.replace(word, "", 1))
+    ]
+    return comparable[meant[0]] if len(meant) == 1 else None
 
 
 def picture(incoming: Incoming) -> str | None:
