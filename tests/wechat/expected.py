@@ -45,7 +45,7 @@ SAMPLES: dict[str, Expected] = {
             "device_id": "SIMdev1",
             "session_id": "77",
             "content": "aGVsbG8=",
-            "message_id": 25100000000000126,
+            "device_message_id": 25100000000000126,
             "openid": "oSIMq1aB2cD3eF4gH5iJ6kL7mN8o",
         },
     ),
@@ -283,7 +283,7 @@ SAMPLES: dict[str, Expected] = {
         False,
         "w:e:90c4b8423ee73484f0f096e5620b8884",
         {
-            "message_id": 1000000002,
+            "job_id": 1000000002,
             "status": "err(30003)",
             "total": 0,
             "filtered": 0,
@@ -306,7 +306,7 @@ SAMPLES: dict[str, Expected] = {
         False,
         "w:e:7c6ae813148fad4e7dd27fb918d319ff",
         {
-            "message_id": 1000000001,
+            "job_id": 1000000001,
             "status": "send success",
             "total": 1200,
             "filtered": 1180,
@@ -777,7 +777,7 @@ SAMPLES: dict[str, Expected] = {
         None,
         False,
         "w:e:9a68ecabeea32fecf9586f129e066684",
-        {"message_id": 200000002, "status": "success"},
+        {"job_id": 200000002, "status": "success"},
     ),
     "event_template_finish_system_failed.xml": Expected(
         m.TemplateSent,
@@ -787,7 +787,7 @@ SAMPLES: dict[str, Expected] = {
         None,
         False,
         "w:e:4e4eee6b119cd4f9db6fdb398dc65d6c",
-        {"message_id": 200000013, "status": "failed: system failed"},
+        {"job_id": 200000013, "status": "failed: system failed"},
     ),
     "event_template_finish_user_block.xml": Expected(
         m.TemplateSent,
@@ -797,7 +797,7 @@ SAMPLES: dict[str, Expected] = {
         None,
         False,
         "w:e:a9b2ec8581d149d34520b46a66aba87a",
-        {"message_id": 200000010, "status": "failed:user block"},
+        {"job_id": 200000010, "status": "failed:user block"},
     ),
     "event_unsubscribe.xml": Expected(
         m.Unsubscribe,
