@@ -11,7 +11,7 @@ import uvicorn
 
 from app.cli.complaints import complain, explained, load_settings
 from app.core.log import setup_logging
-from app.main import create_server
+from app.main import create_app
 
 GRACE_SECONDS = 7
 """Held deliveries last at most 5 s, so the server never has to cut one off with an answer of its own."""
@@ -25,7 +25,7 @@ def main(listening: int, alive: int) -> int:
     threading.Thread(target=_end_with_parent, args=(alive,), name="parent", daemon=True).start()
     server = uvicorn.Server(
         uvicorn.Config(
-            create_server(settings),
+            create_app(settings),
             loop="uvloop",
             http="httptools",
             ws="none",
