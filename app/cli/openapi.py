@@ -7,7 +7,6 @@ import orjson
 import typer
 
 from app.cli.complaints import load_settings
-from app.main import create_app
 
 
 def openapi(
@@ -16,6 +15,8 @@ def openapi(
     ] = None,
 ) -> None:
     """输出接口文档 · Print the OpenAPI document; needs no database."""
+    from app.main import create_app  # noqa: PLC0415  # a second that no other command should take
+
     document = orjson.dumps(create_app(load_settings()).openapi(), option=orjson.OPT_INDENT_2)
     if output is None:
         typer.echo(document.decode())

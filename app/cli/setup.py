@@ -81,12 +81,16 @@ def account(
     changes = {option: value for option, value in given.items() if value is not None}
     keys = AccountKeys(secret=secret, token=token, aes_key=aes_key)
 
-    async def work(office: Office) -> bool:
-        return await office.database.transaction(lambda tx: _put(tx, office, slug, changes, keys))
+    async def work(office: Office) -> tuple[bool, str]:
+        created = await office.database.transaction(
+            lambda tx: _put(tx, office, slug, changes, keys)
+        )
+        return created, office.settings.public_url
 
-    created = in_office(work)
+    created, public_url = in_office(work)
     typer.echo(f"{slug}: {'已登记 · registered' if created else '已更新 · updated'}")
-    typer.echo(f"回调地址 · callback URL: <GUANXI_PUBLIC_URL>/wechat/{slug}")
+    where = public_url or "<GUANXI_PUBLIC_URL>"
+    typer.echo(f"回调地址 · callback URL: {where}/wechat/{slug}")
 
 
 async def _put(

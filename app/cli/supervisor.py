@@ -113,7 +113,7 @@ class Supervisor:
             _LOG.error(
                 "serve.process_died",
                 pid=child.process.pid,
-                code=child.process.returncode,
+                exit_code=child.process.returncode,
                 again_in_seconds=pause,
             )
 

@@ -6,13 +6,14 @@ import signal
 from app.cli.complaints import load_settings
 from app.cli.office import require_migrated
 from app.core.log import get_logger, setup_logging
-from app.runtime import open_runtime
 
 _LOG = get_logger(__name__)
 
 
 def work() -> None:
     """只运行后台任务（PostgreSQL）· Only the worker, until SIGTERM or Ctrl-C; needs PostgreSQL."""
+    from app.runtime import open_runtime  # noqa: PLC0415  # a second that no other command should take
+
     settings = load_settings().model_copy(update={"role": "worker"})
     setup_logging(settings.log_format, settings.log_level)
     settings.check_for_serving()
