@@ -326,6 +326,14 @@ async def get_trace(delivery_id: str, box: _Box) -> dict[str, Any]:
     return {"key": delivery.key, **answer}
 
 
+@router.get("/calls")
+async def list_calls(
+    box: _Box, appid: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> dict[str, Any]:
+    """The latest calls of the platform's API, the newest first, as far as this process saw them."""
+    return {"calls": box.calls.latest(appid, limit)}
+
+
 # trouble and time
 
 

@@ -17,6 +17,7 @@ from app.core.clock import Clock
 from app.core.errors import AppError
 from app.simulator import api
 from app.simulator.box import Box
+from app.simulator.platform.routes import routes
 from app.simulator.product import Product
 from app.simulator.sender import Sender, Timing
 from app.simulator.store import Store
@@ -50,6 +51,7 @@ def create_simulator(
     )
     app.state.box = box
     app.include_router(api.router)
+    app.router.routes.extend(routes())
     app.add_exception_handler(AppError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app

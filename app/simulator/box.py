@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from starlette.requests import HTTPConnection
 
 from app.core.errors import NotFound
+from app.simulator.calls import Calls
 from app.simulator.model import Account, Delivery, Follower
 from app.simulator.product import Product
 from app.simulator.sender import Sender, Timing
@@ -21,6 +22,7 @@ class Box:
     prefix: str
     tasks: asyncio.TaskGroup | None = None
     """Open while the simulator may send."""
+    calls: Calls = field(default_factory=Calls)
     under_way: set[asyncio.Task[None]] = field(default_factory=set)
 
     def account(self, appid: str) -> Account:
