@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypeAlias
 
 from app.core.ids import AccountId, ConversationId, FollowerId
 from app.core.incoming import Incoming
 from app.core.replies import Reply
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class Decision:
     """The next state of the dialogue, `None` to end it."""
     missed: bool = False
     """Nobody had an answer; counts towards offering a person."""
-    why: Mapping[str, Any] = field(default=_NOTHING)
+    why: Mapping[str, Any] = field(default_factory=dict)
     """For the trace: which rule or binding, and the words that matched."""
     apart: str | None = None
     """Name of the apart handler that answers; nothing else of the decision is used then, but `why`."""

@@ -27,17 +27,25 @@ class ClockWentBack(Unavailable):
     en = "The server clock went back by {behind_ms} ms; check its time synchronisation"
 
 
+class SlotLost(Unavailable):
+    """The lease on this process's slot was not renewed in time."""
+
+    code = "SLOT_LOST"
+
+
 class Ids:
     """Hands out ids; safe to call from any thread.
 
-    No two processes share a `slot` (leased by `db.slots`). While the clock is up to two seconds
-    behind, ids go on from the last moment seen; beyond that `ClockWentBack` is raised.
+    No two processes share a `slot` (leased by `db.slots`, up to `good_until`). While the clock is up
+    to two seconds behind, ids go on from the last moment seen; beyond that `ClockWentBack` is raised.
     """
 
     def __init__(self, clock: Clock, slot: int) -> None:
         if not 0 <= slot < SLOTS:
             raise ValueError(f"slot {slot} is not within 0..{SLOTS - 1}")
         self.slot = slot
+        self.good_until: int | None = None
+        """Milliseconds; after this moment the slot may be another's and `SlotLost` is raised."""
         self._clock = clock
         self._lock = threading.Lock()
         self._last_ms = 0
@@ -46,6 +54,8 @@ class Ids:
     def new(self) -> int:
         with self._lock:
             now_ms = to_millis(self._clock.now()) - EPOCH_MS
+            if self.good_until is not None and now_ms + EPOCH_MS > self.good_until:
+                raise SlotLost
             if now_ms > self._last_ms:
                 self._last_ms, self._sequence = now_ms, 0
             elif self._last_ms - now_ms > _PATIENCE_MS:

@@ -6,10 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -54,7 +51,7 @@ class Incoming:
     key: str = ""
     """Menu key, scene of a scanned code (without the platform's prefix), or option id tapped."""
     media_id: str = ""
-    data: Mapping[str, Any] = field(default=_NOTHING)
+    data: Mapping[str, Any] = field(default_factory=dict)
     """What else came, JSON-ready: latitude, longitude, url, scan result, …"""
     grant: Grant | None = None
     answerable: bool = True

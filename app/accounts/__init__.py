@@ -1,0 +1,1 @@
+"""Official accounts: who they are, their keys, and what each kind may do."""

@@ -1,0 +1,473 @@
+"""A batch of deliveries, from lock to commit. The heart of the house.
+
+One transaction: lock the followers, read the receipts, read the snapshots, decide in arrival order,
+apply the effects set-wise, write everything. Nothing here awaits anything but the transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from prometheus_client import Counter
+
+from app.conversation.compose import apology, join_held, merge
+from app.conversation.delivery import EMPTY, Answer, Delivery, ReceiptKey
+from app.conversation.router import Routing
+from app.conversation.state import read_flows, write_flows
+from app.core.clock import Clock
+from app.core.decisions import KEEP, ConversationView, Decision, Effect, FollowerView, Snapshot
+from app.core.events import Event
+from app.core.ids import ConversationId, FollowerId, Ids, MessageId
+from app.core.incoming import Incoming
+from app.core.log import get_logger, mask_text
+from app.core.replies import Reply, from_dict
+from app.db import receipts
+from app.db.database import Database
+from app.db.effects import EffectKinds
+from app.db.events import Events
+from app.db.tx import Tx
+from app.db.writer import LATER, Later
+from app.delivery import window, windows
+from app.delivery.jobs import Claimed, Jobs, Task
+from app.delivery.outbound import HeldRow, NewMessage, Outbox
+from app.engines.followers import inbound as followers
+from app.engines.followers.inbound import Contact, Locked, Who
+from app.engines.followers.tags import read_tags
+from app.engines.support import inbound as support
+from app.engines.support.inbound import Found, Turn
+from app.wechat.messages import Message
+from app.wechat.render import passive
+
+HOLD = timedelta(hours=24)
+"""How long an answer waits for the follower's next contact."""
+APART_LEASE_SECONDS = 30.0
+_LOG = get_logger(__name__)
+
+_DELIVERIES = Counter(
+    "guanxi_deliveries_total", "Deliveries committed, by what became of them", ["outcome"]
+)
+_FAULTS = Counter("guanxi_faults_total", "Exceptions in handlers and effects", ["where"])
+
+
+@dataclass(slots=True)
+class _Case:
+    """One new delivery while its batch is being worked."""
+
+    delivery: Delivery
+    follower: Locked
+    conversation: Found
+    snap: Snapshot
+    decision: Decision
+    fault: Exception | None = None
+    replies: list[Reply] = field(default_factory=list)
+    held: Sequence[HeldRow] = ()
+    answer: Answer = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What intake works with; built once in `runtime`."""
+
+    database: Database
+    ids: Ids
+    clock: Clock
+    routing: Routing
+    kinds: EffectKinds
+    followers: followers.Inbound
+    support: support.Inbound
+    events: Events
+    jobs: Jobs
+    outbox: Outbox
+    apart: Task
+    worker: str
+    """This process, as jobs know it."""
+
+
+class Intake:
+    """`commit` and `rescue` are what the writer calls."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    async def commit(self, batch: Sequence[Delivery]) -> Sequence[Answer | Later]:
+        """One transaction for the whole batch; an answer for each delivery, in order.
+
+        `LATER` for one whose follower another process holds. Run again after a conflict or a lost
+        connection it finds what was stored, so an unknown outcome of COMMIT does no harm.
+        """
+        return await self._floor.database.transaction(
+            lambda tx: self._work(tx, batch), urgent=True
+        )
+
+    async def rescue(self, delivery: Delivery, error: Exception) -> Answer:
+        """Stores a delivery whose effects failed, with an apology and a `fault` event.
+
+        Raises when even that cannot be stored: the platform is then met with silence.
+        """
+        answers = await self._floor.database.transaction(
+            lambda tx: self._work(tx, [delivery], error), urgent=True
+        )
+        first = answers[0]
+        if isinstance(first, Later):
+            raise error
+        return first
+
+    async def _work(
+        self, tx: Tx, batch: Sequence[Delivery], fault: Exception | None = None
+    ) -> list[Answer | Later]:
+        locked = await self.lock(tx, batch)
+        known = await self.known(tx, batch)
+        answers: dict[int, Answer | Later] = {}
+        fresh: list[Delivery] = []
+        repeats: list[Delivery] = []
+        for place, delivery in enumerate(batch):
+            if delivery.who is not None and delivery.who not in locked:
+                answers[place] = LATER
+            elif delivery.receipt in known:
+                answers[place] = known[delivery.receipt]
+                repeats.append(delivery)
+            else:
+                fresh.append(delivery)
+        await self._count_tries(tx, repeats, known)
+        made = await self._fresh(tx, fresh, locked, fault)
+        _count(answers.values(), made.values())
+        return [
+            answers[place] if place in answers else made[delivery.receipt]
+            for place, delivery in enumerate(batch)
+        ]
+
+    # --- a and b: locks, then receipts -----------------------------------------------------------
+
+    async def lock(self, tx: Tx, batch: Sequence[Delivery]) -> dict[Who, Locked]:
+        wanted = [d.who for d in batch if d.who is not None]
+        if not wanted:
+            return {}
+        return await self._floor.followers.lock(tx, wanted, self._floor.clock.now())
+
+    async def known(self, tx: Tx, batch: Sequence[Delivery]) -> dict[ReceiptKey, Answer]:
+        """The answers already given. Read after the locks, or a repeat could be missed."""
+        rows = await tx.all(receipts.FIND, {"keys": [d.key for d in batch]})
+        return {
+            (key, account): Answer(status, xml, tries=tries)
+            for key, account, status, xml, tries in rows
+        }
+
+    async def _count_tries(
+        self, tx: Tx, repeats: Sequence[Delivery], known: dict[ReceiptKey, Answer]
+    ) -> None:
+        """Only where it matters: while no answer exists, the third try is answered differently."""
+        waiting = [d for d in repeats if known[d.receipt].status is None]
+        for delivery in waiting:
+            known[delivery.receipt] = replace(
+                known[delivery.receipt], tries=known[delivery.receipt].tries + 1
+            )
+        await tx.many(receipts.COUNT_TRY, [{"k": d.key, "a": d.account.id} for d in waiting])
+
+    async def record(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The receipts, last of all, in the transaction of the effects."""
+        await tx.many(receipts.INSERT, rows)
+
+    # --- c to f: snapshots, decisions, effects, writing ------------------------------------------
+
+    async def _fresh(
+        self,
+        tx: Tx,
+        fresh: Sequence[Delivery],
+        locked: Mapping[Who, Locked],
+        fault: Exception | None,
+    ) -> dict[ReceiptKey, Answer]:
+        if not fresh:
+            return {}
+        cases = await self._decided(tx, fresh, locked, fault)
+        await self._apply(tx, cases)
+        await self._answer(tx, cases)
+        await self._write(tx, cases)
+        answers = {case.delivery.receipt: case.answer for case in cases}
+        reports = [d for d in fresh if d.who is None]
+        await self._floor.events.emit(tx, [_platform_event(d) for d in reports])
+        answers |= {d.receipt: EMPTY for d in reports}
+        await self.record(tx, [_receipt_row(d, answers[d.receipt]) for d in fresh])
+        return answers
+
+    async def _decided(
+        self,
+        tx: Tx,
+        fresh: Sequence[Delivery],
+        locked: Mapping[Who, Locked],
+        fault: Exception | None,
+    ) -> list[_Case]:
+        people = [(d, locked[d.who]) for d in fresh if d.who is not None]
+        if not people:
+            return []
+        ids = [follower.id for _, follower in people]
+        conversations = await self._floor.support.find(tx, ids)
+        flows = await read_flows(tx, ids)
+        open_windows = await windows.read(tx, ids)
+        tags = await read_tags(tx, ids)
+        cases: list[_Case] = []
+        for delivery, follower in people:
+            conversation = conversations[follower.id]
+            now = delivery.arrived_at
+            snap = Snapshot(
+                account=delivery.account.view,
+                key=delivery.key,
+                incoming=delivery.incoming,
+                follower=FollowerView(
+                    follower.id,
+                    follower.new,
+                    follower.subscribed,
+                    tags.get(follower.id, frozenset()),
+                ),
+                conversation=ConversationView(
+                    conversation.id, conversation.state, conversation.misses
+                ),
+                flow=flows.get(follower.id),
+                now=now,
+                windows=window.live(open_windows.get(follower.id, ()), now),
+            )
+            decision, error = self._decide(snap, fault)
+            cases.append(_Case(delivery, follower, conversation, snap, decision, error))
+        return cases
+
+    def _decide(
+        self, snap: Snapshot, fault: Exception | None
+    ) -> tuple[Decision, Exception | None]:
+        """What the handlers say, or the apology that stands for one that failed."""
+        if fault is None:
+            try:
+                return self._floor.routing.decide(snap), None
+            except Exception as error:  # noqa: BLE001  # any handler may be at fault; told below
+                fault = error
+        _FAULTS.labels("decide").inc()
+        _LOG.error("handler.failed", key=snap.key, error=repr(fault), exc_info=fault)
+        words = [apology(snap.account, snap.follower)] if snap.incoming.answerable else []
+        return Decision.say(*words, fault=type(fault).__name__), fault
+
+    async def _apply(self, tx: Tx, cases: Sequence[_Case]) -> None:
+        """Effects of the whole batch, set-wise; what they say takes their place among the replies."""
+        effects = [s for case in cases for s in case.decision.steps if isinstance(s, Effect)]
+        said = iter(await self._floor.kinds.apply(tx, effects) if effects else ())
+        for case in cases:
+            spoken: list[Reply] = []
+            for step in case.decision.steps:
+                reply = next(said) if isinstance(step, Effect) else step
+                if reply is not None:
+                    spoken.append(reply)
+            case.replies = merge(spoken)
+
+    async def _answer(self, tx: Tx, cases: Sequence[_Case]) -> None:
+        """The passive answer of each, or the apart job that will find it."""
+        waiting = [c.follower.id for c in cases if c.follower.held and not c.snap.account.may_send]
+        held = await self._floor.outbox.held(tx, waiting) if waiting else {}
+        for case in cases:
+            case.held = held.get(case.follower.id, ())
+            if case.decision.apart is not None:
+                case.answer = Answer(None, claimed=await self._begin_apart(tx, case))
+
+    async def _begin_apart(self, tx: Tx, case: _Case) -> Claimed | None:
+        delivery = case.delivery
+        return await self._floor.jobs.begin_here(
+            tx,
+            self._floor.apart,
+            {
+                "account_id": delivery.account.id,
+                "key": delivery.key,
+                "handler": case.decision.apart,
+            },
+            account_id=delivery.account.id,
+            lane=-case.follower.id,  # not the lane of sending, which may wait for a retry
+            worker=self._floor.worker,
+            lease_seconds=APART_LEASE_SECONDS,
+        )
+
+    async def _write(self, tx: Tx, cases: Sequence[_Case]) -> None:
+        floor = self._floor
+        if not cases:
+            return
+        await floor.followers.note(tx, [_contact(case) for case in cases])
+        turns = [self._turn(case) for case in cases]
+        events = await floor.support.write(tx, turns)
+        flows = [
+            (c.delivery.account.id, c.follower.id, c.decision.flow)
+            for c in cases
+            if c.decision.flow is not KEEP
+        ]
+        if flows:
+            await write_flows(tx, flows, floor.clock.now())  # type: ignore[arg-type]  # KEEP is out
+        await windows.grant(tx, [g for case in cases if (g := _grant(case)) is not None])
+        for case, turn in zip(cases, turns, strict=True):
+            await self._settle(tx, case, turn)
+        faults = [_fault_event(c) for c in cases if c.fault is not None]
+        await floor.events.emit(tx, [*events, *faults])
+
+    def _turn(self, case: _Case) -> Turn:
+        delivery, incoming = case.delivery, case.delivery.incoming
+        said = self._floor.support.place(case.conversation, case.replies)
+        return Turn(
+            account_id=delivery.account.id,
+            follower_id=case.follower.id,
+            conversation=case.conversation,
+            key=delivery.key,
+            incoming=incoming,
+            wx_msg_id=wx_msg_id(delivery.message),
+            wx_created_at=delivery.message.created_at,
+            at=delivery.arrived_at,
+            raw=delivery.raw,
+            message_id=MessageId(self._floor.ids.new()),
+            missed=case.decision.missed,
+            trace=case.decision.why,
+            said=said,
+        )
+
+    async def _settle(self, tx: Tx, case: _Case, turn: Turn) -> None:
+        """Chooses the way of each message: the passive place first, the ledger for the rest."""
+        rest = list(turn.said)
+        if case.answer.status is not None and case.delivery.incoming.answerable:
+            first = rest[0].reply if rest else None
+            waiting = [from_dict(row.payload) for row in case.held]
+            reply, carried, takes_new = join_held(waiting, first)
+            if carried:
+                await self._floor.outbox.mark_passive(tx, case.follower.id, case.held[:carried])
+            if takes_new:
+                rest = rest[1:]
+            if reply is not None:
+                case.answer = _rendered(case.delivery, reply)
+        if rest:
+            await self._floor.outbox.put(
+                tx,
+                [
+                    outgoing(
+                        self._floor.ids,
+                        case.snap.account.id,
+                        case.follower.id,
+                        case.conversation.id,
+                        said,
+                        source_key=case.delivery.key,
+                        held=not case.snap.account.may_send,
+                        at=case.delivery.arrived_at,
+                    )
+                    for said in rest
+                ],
+            )
+        if case.follower.held and case.snap.account.may_send and case.delivery.incoming.grant:
+            await self._floor.outbox.release_held(tx, [case.follower.id])
+
+
+def outgoing(
+    ids: Ids,
+    account_id: int,
+    follower: FollowerId,
+    conversation: ConversationId,
+    said: support.Said,
+    *,
+    source_key: str,
+    held: bool,
+    at: datetime,
+) -> NewMessage:
+    """A placed message as the ledger takes it."""
+    return NewMessage(
+        id=ids.new(),
+        account_id=account_id,
+        follower_id=follower,
+        conversation_id=conversation,
+        seq=said.seq,
+        message_id=said.id,
+        payload=support.said_row(said)["body"],
+        automatic=True,
+        source_key=source_key,
+        held=held,
+        expires_at=at + HOLD,
+    )
+
+
+def wx_msg_id(message: Message) -> int | None:
+    """The platform's number of a message, where it is one that the column can hold."""
+    number: int = getattr(message, "message_id", 0)
+    return number if 0 < number < 1 << 63 else None
+
+
+def _rendered(delivery: Delivery, reply: Reply) -> Answer:
+    message = delivery.message
+    xml = passive(
+        reply,
+        to=delivery.subject or message.sender,
+        sender=message.account,
+        created_at=int(delivery.arrived_at.timestamp()),
+    )
+    return Answer(200, xml) if xml else EMPTY
+
+
+def _contact(case: _Case) -> Contact:
+    delivery = case.delivery
+    return Contact(
+        delivery.account.id,
+        case.follower,
+        delivery.incoming,
+        delivery.message.created_at,
+        delivery.arrived_at,
+    )
+
+
+def _grant(case: _Case) -> windows.GrantRow | None:
+    incoming: Incoming = case.delivery.incoming
+    if incoming.grant is None:
+        return None
+    return windows.GrantRow(
+        case.delivery.account.id,
+        case.follower.id,
+        incoming.grant,
+        case.delivery.key,
+        case.delivery.arrived_at,
+    )
+
+
+def _receipt_row(delivery: Delivery, answer: Answer) -> dict[str, Any]:
+    return {
+        "key": delivery.key,
+        "account_id": delivery.account.id,
+        "request_hash": None,
+        "status": answer.status,
+        "answer": answer.xml,
+        "tries": 1,
+        "expires_at": delivery.arrived_at + receipts.DELIVERY_LIFE,
+    }
+
+
+def _platform_event(delivery: Delivery) -> Event:
+    """A delivery without a follower is an event row, with all that it said."""
+    message = delivery.message
+    return Event(
+        delivery.account.id,
+        f"platform.{message.type_name}"[:64],
+        "account",
+        delivery.account.id,
+        {
+            "key": delivery.key,
+            "created_at": message.created_at,
+            "fields": message.fields,
+            "raw": delivery.raw,
+        },
+    )
+
+
+def _fault_event(case: _Case) -> Event:
+    return Event(
+        case.delivery.account.id,
+        "fault.raised",
+        "conversation",
+        case.conversation.id,
+        {
+            "key": case.delivery.key,
+            "error": type(case.fault).__name__,
+            "message": mask_text(str(case.fault))[:500],
+        },
+    )
+
+
+def _count(repeated: Any, made: Any) -> None:
+    for answer in repeated:
+        _DELIVERIES.labels("later" if answer is LATER else "repeat").inc()
+    for answer in made:
+        outcome = "apart" if answer.status is None else "answered" if answer.xml else "empty"
+        _DELIVERIES.labels(outcome).inc()

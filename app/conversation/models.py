@@ -1,0 +1,34 @@
+"""Where followers stand in dialogues, and bodies nobody could read."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, BigId, Json, Utc
+
+
+class FlowStateRow(Base):
+    __tablename__ = "flow_state"
+
+    follower_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    account_id: Mapped[int] = mapped_column(BigInteger)
+    flow: Mapped[str] = mapped_column(String(40))
+    step: Mapped[int] = mapped_column(Integer)
+    answers: Mapped[object] = mapped_column(Json)
+    expires_at: Mapped[datetime] = mapped_column(Utc)
+    updated_at: Mapped[datetime] = mapped_column(Utc)
+
+
+class Quarantined(Base):
+    """An authenticated body that was not understood, kept raw for staff; bounded per account."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index("ix_quarantine_account_id_id", "account_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    account_id: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(String(40))
+    detail: Mapped[str] = mapped_column(String(300))
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    received_at: Mapped[datetime] = mapped_column(Utc)

@@ -1,0 +1,74 @@
+"""Which handler answers: routers in order, the first that decides wins."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from app.conversation.filters import Filter
+from app.core.decisions import Decision, Snapshot
+
+Decide: TypeAlias = Callable[[Snapshot], Decision | None]
+Apart: TypeAlias = Callable[..., Awaitable[Any]]
+"""`async (context) -> Reply | sequence of replies | None`; see `conversation.context`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    filters: tuple[Filter, ...]
+    """Any of them suffices; none at all means always."""
+    decide: Decide
+    name: str
+
+
+class Router:
+    """A named list of handlers.
+
+    `decide` handlers are synchronous functions of a snapshot; None passes the contact on to the
+    next. `apart` handlers may use the network, their own transactions and time.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.routes: list[_Route] = []
+        self.aparts: dict[str, Apart] = {}
+
+    def decide(self, *filters: Filter) -> Callable[[Decide], Decide]:
+        def register(handler: Decide) -> Decide:
+            self.routes.append(_Route(filters, handler, f"{self.name}.{handler.__name__}"))
+            return handler
+
+        return register
+
+    def apart(self, *filters: Filter) -> Callable[[Apart], Apart]:
+        def register(handler: Apart) -> Apart:
+            name = f"{self.name}.{handler.__name__}"
+            if name in self.aparts:
+                raise ValueError(f"two apart handlers are named {name}")
+            self.aparts[name] = handler
+            self.routes.append(_Route(filters, lambda _: Decision(apart=name), name))
+            return handler
+
+        return register
+
+
+class Routing:
+    """All routers of the installation, in order."""
+
+    def __init__(self, routers: Sequence[Router]) -> None:
+        self._routes = [route for router in routers for route in router.routes]
+        self.aparts: dict[str, Apart] = {}
+        for router in routers:
+            clash = self.aparts.keys() & router.aparts.keys()
+            if clash:
+                raise ValueError(f"two apart handlers are named {min(clash)}")
+            self.aparts.update(router.aparts)
+
+    def decide(self, snap: Snapshot) -> Decision:
+        """The first decision; its `why` names the handler. Nobody: `Decision(missed=True)`."""
+        for route in self._routes:
+            if route.filters and not any(matches(snap) for matches in route.filters):
+                continue
+            decision = route.decide(snap)
+            if decision is not None:
+                return replace(decision, why={"handler": route.name, **decision.why})
+        return Decision(missed=True, why={"handler": None})

@@ -1,0 +1,80 @@
+"""Where followers stand in dialogues: the table `flow_state`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import Integer, bindparam, delete, select
+
+from app.conversation.models import FlowStateRow
+from app.core.decisions import FlowState
+from app.core.ids import FollowerId
+from app.db.base import Json, Utc
+from app.db.hot import Hot, InList, upsert
+from app.db.tx import Tx
+
+_READ = Hot(
+    select(
+        FlowStateRow.follower_id,
+        FlowStateRow.flow,
+        FlowStateRow.step,
+        FlowStateRow.answers,
+        FlowStateRow.expires_at,
+    ).where(InList(FlowStateRow.follower_id, "followers"))
+)
+_COLUMNS = ("flow", "step", "answers", "expires_at", "updated_at")
+
+
+def _write(dialect: str) -> object:
+    statement = upsert(dialect, FlowStateRow).values(
+        follower_id=bindparam("follower_id"),
+        account_id=bindparam("account_id"),
+        flow=bindparam("flow"),
+        step=bindparam("step", type_=Integer()),
+        answers=bindparam("answers", type_=Json()),
+        expires_at=bindparam("expires_at", type_=Utc()),
+        updated_at=bindparam("updated_at", type_=Utc()),
+    )
+    return statement.on_conflict_do_update(
+        index_elements=[FlowStateRow.follower_id],
+        set_={name: statement.excluded[name] for name in _COLUMNS},
+    )
+
+
+_WRITE = Hot(_write)
+_END = Hot(delete(FlowStateRow).where(InList(FlowStateRow.follower_id, "followers")))
+
+
+async def read_flows(tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId, FlowState]:
+    """The dialogue of each follower who is in one, also where it has expired."""
+    return {
+        FollowerId(follower): FlowState(flow, step, MappingProxyType(answers), expires_at)
+        for follower, flow, step, answers, expires_at in await tx.all(
+            _READ, {"followers": list(followers)}
+        )
+    }
+
+
+async def write_flows(
+    tx: Tx, changes: Sequence[tuple[int, FollowerId, FlowState | None]], at: datetime
+) -> None:
+    """Sets or ends dialogues: account, follower, next state or None."""
+    ended = [follower for _, follower, state in changes if state is None]
+    if ended:
+        await tx.run(_END, {"followers": ended})
+    await tx.many(
+        _WRITE,
+        [
+            {
+                "follower_id": follower,
+                "account_id": account,
+                "flow": state.flow,
+                "step": state.step,
+                "answers": dict(state.answers),
+                "expires_at": state.expires_at,
+                "updated_at": at,
+            }
+            for account, follower, state in changes
+            if state is not None
+        ],
+    )

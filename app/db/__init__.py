@@ -1,0 +1,1 @@
+"""Storage: one transaction interface over SQLite and PostgreSQL, and what every table shares."""

@@ -1,0 +1,284 @@
+"""Transactions over SQLite or PostgreSQL, with one meaning.
+
+SQLite has one write connection per process, in a thread of its own; a whole transaction runs there
+in one hop, urgent ones (deliveries) first. Readers have connections that cannot write. PostgreSQL
+runs each transaction on a pooled connection, READ COMMITTED.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.core.rng import Rng, SystemRng
+from app.core.settings import Settings
+from app.db.faults import is_conflict, original
+from app.db.tx import PostgresTx, SqliteTx, Watched, Work, run_inline
+
+T = TypeVar("T")
+
+TRIES = 4
+"""Once, and at most three more after a conflict."""
+READERS = 4
+
+
+class Database(ABC):
+    """Opens transactions. One per process; `close` it at the end."""
+
+    dialect: str
+
+    def __init__(self, rng: Rng) -> None:
+        self._rng = rng
+
+    async def transaction(self, work: Work[T], *, urgent: bool = False) -> T:
+        """Runs `work(tx)` in a writing transaction and commits.
+
+        After a conflict (serialization, deadlock, locked) the whole is run again, at most three
+        times with jitter, so `work` must have no effect but through `tx`. Whatever `work` raises
+        rolls everything back. Awaiting anything but `tx` inside raises `AwaitedOutside`.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                result, hooks = await self._write(work, urgent)
+            except Exception as error:
+                if attempt == TRIES or not is_conflict(error):
+                    raise
+                await asyncio.sleep(0.01 * attempt * (1 + self._rng.random()))
+            else:
+                for hook in hooks:
+                    hook()
+                return result
+        raise AssertionError("unreachable")
+
+    @abstractmethod
+    async def _write(self, work: Work[T], urgent: bool) -> tuple[T, list[Callable[[], None]]]: ...
+
+    @abstractmethod
+    async def read(self, work: Work[T]) -> T:
+        """Runs `work(tx)` on one consistent view of the data; writing there is an error."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+
+def open_database(settings: Settings, rng: Rng | None = None) -> Database:
+    """The database the settings name. No connection is made yet on PostgreSQL."""
+    rng = rng or SystemRng()
+    if settings.on_sqlite:
+        return SqliteDatabase(settings.database_url, rng)
+    return PostgresDatabase(
+        settings.database_url,
+        rng,
+        pooled=settings.database_pooled,
+        size=settings.database_pool_size,
+    )
+
+
+def sync_url(url: str) -> str:
+    """The URL with the driver that migrations use, which is the application's own."""
+    if url.startswith("sqlite"):
+        return url
+    return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+
+# --- SQLite ---------------------------------------------------------------------------------------
+
+
+def sqlite_engine(url: str, *, read_only: bool = False) -> Engine:
+    """An engine whose transactions are BEGIN IMMEDIATE, or read-only views."""
+    path = make_url(url).database
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlalchemy.create_engine(
+        url, poolclass=sqlalchemy.NullPool, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=2000",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+            "wal_autocheckpoint=4000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+class _WriterThread:
+    """Runs callables one after the other in its own thread, urgent ones first."""
+
+    def __init__(self) -> None:
+        self._urgent: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._ordinary: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._condition = threading.Condition()
+        self._open = True
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, call: Callable[[], T], *, urgent: bool) -> Future[T]:
+        future: Future[T] = Future()
+        with self._condition:
+            if not self._open:
+                raise sqlite3.ProgrammingError("the database is closed")
+            (self._urgent if urgent else self._ordinary).append((call, future))
+            self._condition.notify()
+        return future
+
+    def stop(self) -> None:
+        """Lets what is queued finish, then ends the thread."""
+        with self._condition:
+            self._open = False
+            self._condition.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._next()) is not None:
+            call, future = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001  # belongs to whoever waits
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    def _next(self) -> tuple[Callable[[], Any], Future[Any]] | None:
+        with self._condition:
+            while not (self._urgent or self._ordinary):
+                if not self._open:
+                    return None
+                self._condition.wait()
+            return (self._urgent or self._ordinary).popleft()
+
+
+class SqliteDatabase(Database):
+    dialect = "sqlite"
+
+    def __init__(self, url: str, rng: Rng) -> None:
+        super().__init__(rng)
+        self.url = url
+        self._engine = sqlite_engine(url)
+        self._reading = sqlite_engine(url, read_only=True)
+        self._thread = _WriterThread()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._local = threading.local()
+        self._opened: list[Connection] = []
+        self._writing: Connection | None = None
+
+    async def _write(self, work: Work[T], urgent: bool) -> tuple[T, list[Callable[[], None]]]:
+        future = self._thread.submit(lambda: self._write_here(work), urgent=urgent)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
+        if self._writing is None:
+            self._writing = self._engine.connect()
+        with self._writing.begin():
+            tx = SqliteTx(self._writing)
+            result = run_inline(work(tx))
+        return result, tx.hooks
+
+    async def read(self, work: Work[T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read_here, work)
+
+    def _read_here(self, work: Work[T]) -> T:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._reading.connect()
+            self._opened.append(connection)
+        with connection.begin():
+            return run_inline(work(SqliteTx(connection)))
+
+    async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._thread.stop)
+        await loop.run_in_executor(None, self._readers.shutdown)
+        for connection in (self._writing, *self._opened):
+            if connection is not None:
+                connection.close()
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+class PostgresDatabase(Database):
+    dialect = "postgresql"
+
+    def __init__(self, url: str, rng: Rng, *, pooled: bool = False, size: int = 10) -> None:
+        super().__init__(rng)
+        self.url = url
+        connect: dict[str, Any] = {"connect_timeout": 3}
+        if pooled:
+            connect["prepare_threshold"] = None
+        else:
+            connect["options"] = (
+                "-c timezone=UTC -c lock_timeout=2000 -c statement_timeout=3000"
+                " -c idle_in_transaction_session_timeout=5000"
+            )
+        self._engine: AsyncEngine = create_async_engine(
+            sync_url(url), pool_size=size, max_overflow=0, pool_timeout=3, connect_args=connect
+        )
+        self._reading = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    async def _write(self, work: Work[T], urgent: bool) -> tuple[T, list[Callable[[], None]]]:
+        async with self._engine.connect() as connection:
+            tx = await self._started(connection)
+            try:
+                result = await Watched(work(tx), tx)
+                await connection.commit()
+            except BaseException as error:
+                await _abandon(connection, error)
+                raise
+        return result, tx.hooks
+
+    async def read(self, work: Work[T]) -> T:
+        async with self._reading.connect() as connection:
+            tx = await self._started(connection)
+            try:
+                return await Watched(work(tx), tx)
+            except BaseException as error:
+                await _abandon(connection, error)
+                raise
+
+    async def _started(self, connection: AsyncConnection) -> PostgresTx:
+        _ = await connection.begin()
+        raw = await connection.get_raw_connection()
+        return PostgresTx(connection, raw.driver_connection)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
+    """Rolls back, or throws the connection away when it is broken or was cut off in mid-statement."""
+    raw = await connection.get_raw_connection() if not connection.invalidated else None
+    driver = raw.driver_connection if raw is not None else None
+    broken = driver is None or driver.closed or isinstance(original(error), asyncio.CancelledError)
+    if broken:
+        await connection.invalidate()
+    else:
+        await connection.rollback()

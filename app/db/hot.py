@@ -1,0 +1,162 @@
+"""Statements of the hot path, and the few constructs that differ between databases.
+
+A `Hot` statement is compiled once per dialect; afterwards its text and values go straight to the
+driver. Measured on batches of 50 deliveries, that is worth about a fifth of the batch's time.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+from sqlalchemy import ARRAY, ColumnElement, String, Table, any_, bindparam, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+Row: TypeAlias = Sequence[Any]
+Convert: TypeAlias = Callable[[Any], Any]
+
+DIALECTS: dict[str, Dialect] = {
+    "sqlite": sqlite.dialect(),
+    "postgresql": postgresql.psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    convert: Convert | None
+    constant: Any = None
+    """The value of a parameter the statement itself brings, already converted."""
+    given: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    text: str
+    parameters: tuple[Parameter, ...]
+    results: tuple[Convert | None, ...]
+
+    def values(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(
+            p.constant
+            if not p.given
+            else params[p.name]
+            if p.convert is None
+            else p.convert(params[p.name])
+            for p in self.parameters
+        )
+
+    def rows(self, raw: Sequence[Row]) -> list[Row]:
+        if not any(self.results):
+            return list(raw)
+        converts = self.results
+        return [
+            tuple(v if c is None else c(v) for v, c in zip(row, converts, strict=True))
+            for row in raw
+        ]
+
+
+class Hot:
+    """A statement whose parameters are all `bindparam`s; made once, at import.
+
+    Give a function of the dialect's name where the statement itself differs.
+    """
+
+    def __init__(self, build: Executable | Callable[[str], Any]) -> None:
+        self._build = build
+        self._prepared: dict[str, Prepared] = {}
+
+    def prepared(self, dialect: str) -> Prepared:
+        found = self._prepared.get(dialect)
+        if found is None:
+            found = self._prepared[dialect] = self._compile(dialect)
+        return found
+
+    def _compile(self, name: str) -> Prepared:
+        dialect = DIALECTS[name]
+        build = self._build
+        statement: Any = build if isinstance(build, Executable) else build(name)
+        compiled = statement.compile(dialect=dialect)
+        binds: Mapping[str, Any] = compiled.binds
+        parameters = tuple(
+            _parameter(name, binds[name], dialect) for name in compiled.positiontup or ()
+        )
+        columns = getattr(statement, "exported_columns", None)
+        if columns is None:
+            columns = getattr(statement, "_returning", ())
+        kinds: list[TypeEngine[Any]] = [column.type for column in columns or ()]
+        return Prepared(
+            compiled.string, parameters, tuple(_result_of(kind, dialect) for kind in kinds)
+        )
+
+
+def _parameter(name: str, bind: BindParameter[Any], dialect: Dialect) -> Parameter:
+    convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+    if bind.required:
+        return Parameter(name, convert)
+    constant = bind.effective_value if convert is None else convert(bind.effective_value)
+    return Parameter(name, None, constant, given=False)
+
+
+def _result_of(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+def hot_insert(table: Any, *columns: str) -> Hot:
+    """INSERT of the named columns; every row must give each."""
+    target: Table = table.__table__
+    return Hot(insert(target).values({c: bindparam(c, type_=target.c[c].type) for c in columns}))
+
+
+def upsert(dialect: str, table: Any) -> Any:
+    """The dialect's INSERT that knows ON CONFLICT."""
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+
+
+class _List(TypeDecorator[Sequence[Any]]):
+    """A list as one parameter: an array on PostgreSQL, JSON text on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String() if dialect.name == "sqlite" else ARRAY(self.item))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return orjson.dumps(value).decode() if dialect.name == "sqlite" else value
+
+
+class InList(ColumnElement[bool]):
+    """`column` is among the parameter `name`, a list of any length: one text for every length.
+
+    Expanding IN lists make a new statement text for each length, which is prepared again each time.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, column: Any, name: str) -> None:
+        self.column = (
+            column.__clause_element__() if hasattr(column, "__clause_element__") else column
+        )
+        self.parameter: BindParameter[Any] = bindparam(name, type_=_List(self.column.type))
+
+
+@compiles(InList, "sqlite")
+def _in_json(element: InList, compiler: Any, **kw: Any) -> str:
+    column = compiler.process(element.column, **kw)
+    parameter = compiler.process(element.parameter, **kw)
+    return f"{column} IN (SELECT value FROM json_each({parameter}))"  # noqa: S608  # both compiled
+
+
+@compiles(InList, "postgresql")
+def _in_array(element: InList, compiler: Any, **kw: Any) -> str:
+    return str(compiler.process(element.column == any_(element.parameter), **kw))

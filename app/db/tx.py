@@ -1,0 +1,188 @@
+"""A transaction, as every engine sees it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import Executable
+
+from app.db.hot import Hot, Prepared, Row
+
+T = TypeVar("T")
+Statement: TypeAlias = Executable | Hot
+Params: TypeAlias = Mapping[str, Any]
+Work: TypeAlias = Callable[["Tx"], Coroutine[Any, Any, T]]
+
+
+_OUTSIDE = "only the transaction itself may be awaited inside a transaction"
+
+
+class AwaitedOutside(RuntimeError):
+    """Code inside a transaction waited for something other than the database.
+
+    Nothing slow may hold a lock: ask the network before or after, or enqueue a job.
+    """
+
+
+class Tx(ABC):
+    """Statements in, rows out, all of one transaction.
+
+    Made by `Database.transaction` and `Database.read`; commits when the work given there returns,
+    rolls back when it raises.
+    """
+
+    dialect: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.hooks: list[Callable[[], None]] = []
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """`hook` runs on the event loop once the commit has succeeded; never after a rollback."""
+        self.hooks.append(hook)
+
+    @abstractmethod
+    async def all(self, statement: Statement, params: Params | None = None) -> Sequence[Any]:
+        """Every row; SQLAlchemy rows for ordinary statements, plain tuples for hot ones."""
+
+    async def first(self, statement: Statement, params: Params | None = None) -> Any:
+        """The first row or None."""
+        rows = await self.all(statement, params)
+        return rows[0] if rows else None
+
+    async def value(self, statement: Statement, params: Params | None = None) -> Any:
+        """The first column of the first row, or None."""
+        row = await self.first(statement, params)
+        return row[0] if row is not None else None
+
+    @abstractmethod
+    async def run(self, statement: Statement, params: Params | None = None) -> int:
+        """Executes a writing statement and returns how many rows it touched."""
+
+    @abstractmethod
+    async def many(self, statement: Statement, rows: Sequence[Params]) -> int:
+        """The statement once per row; how many rows were touched in all. Nothing for no rows."""
+
+
+class SqliteTx(Tx):
+    """Never suspends: it lives in the writer's or a reader's own thread."""
+
+    dialect = "sqlite"
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._raw: Any = connection.connection.driver_connection
+
+    async def all(self, statement: Statement, params: Params | None = None) -> Sequence[Any]:
+        if isinstance(statement, Hot):
+            prepared = statement.prepared("sqlite")
+            cursor = self._raw.execute(prepared.text, prepared.values(params or {}))
+            return prepared.rows(cursor.fetchall())
+        return self._connection.execute(statement, params).all()
+
+    async def run(self, statement: Statement, params: Params | None = None) -> int:
+        if isinstance(statement, Hot):
+            prepared = statement.prepared("sqlite")
+            return int(self._raw.execute(prepared.text, prepared.values(params or {})).rowcount)
+        return self._connection.execute(statement, params).rowcount
+
+    async def many(self, statement: Statement, rows: Sequence[Params]) -> int:
+        if not rows:
+            return 0
+        if isinstance(statement, Hot):
+            prepared = statement.prepared("sqlite")
+            values = [prepared.values(row) for row in rows]
+            return int(self._raw.executemany(prepared.text, values).rowcount)
+        return self._connection.execute(statement, list(rows)).rowcount
+
+
+class PostgresTx(Tx):
+    dialect = "postgresql"
+
+    def __init__(self, connection: AsyncConnection, raw: Any) -> None:
+        super().__init__()
+        self._connection = connection
+        self._raw = raw
+        self.busy = False
+        """A statement is under way; any other wait inside the transaction is a mistake."""
+
+    async def all(self, statement: Statement, params: Params | None = None) -> Sequence[Any]:
+        if isinstance(statement, Hot):
+            prepared = statement.prepared("postgresql")
+            cursor = await self._send(prepared, params)
+            return await self._take(prepared, cursor)
+        return (await self._alone(self._connection.execute(statement, params))).all()
+
+    async def run(self, statement: Statement, params: Params | None = None) -> int:
+        if isinstance(statement, Hot):
+            return int((await self._send(statement.prepared("postgresql"), params)).rowcount)
+        return int((await self._alone(self._connection.execute(statement, params))).rowcount)
+
+    async def many(self, statement: Statement, rows: Sequence[Params]) -> int:
+        if not rows:
+            return 0
+        if isinstance(statement, Hot):
+            prepared = statement.prepared("postgresql")
+            cursor = self._raw.cursor()
+            await self._alone(
+                cursor.executemany(prepared.text, [prepared.values(row) for row in rows])
+            )
+            return int(cursor.rowcount)
+        return int((await self._alone(self._connection.execute(statement, list(rows)))).rowcount)
+
+    async def _send(self, prepared: Prepared, params: Params | None) -> Any:
+        return await self._alone(self._raw.execute(prepared.text, prepared.values(params or {})))
+
+    async def _take(self, prepared: Prepared, cursor: Any) -> list[Row]:
+        return prepared.rows(await self._alone(cursor.fetchall()))
+
+    async def _alone(self, statement: Awaitable[T]) -> T:
+        self.busy = True
+        try:
+            return await statement
+        finally:
+            self.busy = False
+
+
+def run_inline(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine that awaits nothing but a `SqliteTx`, here and now.
+
+    Raises `AwaitedOutside` when it waits for anything else.
+    """
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        if "no running event loop" in str(error):  # asyncio's own word for it in this thread
+            raise AwaitedOutside(_OUTSIDE) from error
+        raise
+    work.close()
+    raise AwaitedOutside(_OUTSIDE)
+
+
+class Watched(Generic[T]):
+    """Awaits a coroutine and stops it where it waits for anything but its `PostgresTx`."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], tx: PostgresTx) -> None:
+        self._work = work
+        self._tx = tx
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        work, tx = self._work, self._tx
+        thrown: BaseException | None = None
+        while True:
+            try:
+                waiting_for = work.send(None) if thrown is None else work.throw(thrown)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+            if not tx.busy:
+                work.close()
+                raise AwaitedOutside(_OUTSIDE)
+            thrown = None
+            try:
+                yield waiting_for
+            except BaseException as error:  # noqa: BLE001  # handed on to the coroutine as it came
+                thrown = error

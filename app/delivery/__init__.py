@@ -1,0 +1,1 @@
+"""Everything that leaves or happens later: send windows, the outbound ledger, jobs."""

@@ -1,0 +1,1 @@
+"""The business, one folder per engine; see each package for what it owns."""

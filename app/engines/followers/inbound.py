@@ -1,0 +1,209 @@
+"""Followers as deliveries see them: locked, made on first contact, follows and unfollows noted.
+
+Set-wise, for the batches of `conversation.intake`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from sqlalchemy import SmallInteger, bindparam, select, update
+
+from app.core.ids import FollowerId, Ids
+from app.core.incoming import Incoming, Kind
+from app.db.base import Utc
+from app.db.hot import Hot, InList, hot_insert, upsert
+from app.db.tx import Tx
+from app.engines.followers.models import Follower as Row
+from app.engines.followers.models import FollowerProfile, FollowHistory
+
+Who: TypeAlias = tuple[int, str]
+"""Account id and openid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    id: FollowerId
+    new: bool
+    subscribed: bool | None
+    subscribed_on: int | None
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One delivery of a locked follower, after its receipt was found to be new."""
+
+    account_id: int
+    follower: Locked
+    incoming: Incoming
+    wx_created_at: int
+    at: datetime
+
+
+_COLUMNS = (Row.id, Row.account_id, Row.openid, Row.subscribed, Row.subscribed_on, Row.held)
+_LOCK = Hot(
+    select(*_COLUMNS)
+    .where(InList(Row.account_id, "accounts"), InList(Row.openid, "openids"))
+    .order_by(Row.id)
+    .with_for_update(skip_locked=True)
+)
+_ADD = Hot(
+    lambda dialect: (
+        upsert(dialect, Row)
+        .values(
+            id=bindparam("id"),
+            account_id=bindparam("account_id"),
+            openid=bindparam("openid"),
+            subscribed=None,
+            subscribed_on=None,
+            held=0,
+            person_id=None,
+            seen_at=bindparam("seen_at", type_=Utc()),
+        )
+        .on_conflict_do_nothing(index_elements=[Row.account_id, Row.openid])
+    )
+)
+_SEEN = Hot(
+    update(Row).where(Row.id == bindparam("follower")).values(seen_at=bindparam("at", type_=Utc()))
+)
+_FOLLOWS = Hot(
+    update(Row)
+    .where(Row.id == bindparam("follower"))
+    .values(
+        subscribed=bindparam("now_subscribed", type_=Row.subscribed.type),
+        subscribed_on=bindparam("now_on", type_=Row.subscribed_on.type),
+        seen_at=bindparam("at", type_=Utc()),
+    )
+)
+_HELD = Hot(
+    update(Row)
+    .where(Row.id == bindparam("follower"))
+    .values(held=bindparam("now_held", type_=SmallInteger()))
+)
+_HISTORY = hot_insert(
+    FollowHistory,
+    "id",
+    "account_id",
+    "follower_id",
+    "change",
+    "scene",
+    "code",
+    "wx_created_at",
+    "at",
+)
+_PROFILE = Hot(
+    lambda dialect: (
+        upsert(dialect, FollowerProfile)
+        .values(
+            follower_id=bindparam("follower_id"),
+            account_id=bindparam("account_id"),
+            first_scene=bindparam("scene"),
+            first_code=bindparam("code"),
+            first_followed_at=bindparam("at", type_=Utc()),
+            updated_at=bindparam("at2", type_=Utc()),
+        )
+        .on_conflict_do_nothing(index_elements=[FollowerProfile.follower_id])
+    )
+)
+
+
+class Inbound:
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+
+    async def lock(self, tx: Tx, wanted: Sequence[Who], at: datetime) -> dict[Who, Locked]:
+        """Locks each follower until the end of `tx`, making those never seen.
+
+        One that another transaction holds is left out: whoever waited for it here would hold up
+        the whole batch.
+        """
+        found = await self._take(tx, wanted, frozenset())
+        missing = sorted(set(wanted) - found.keys())
+        if missing:
+            made = {who: self._ids.new() for who in missing}
+            await tx.many(
+                _ADD,
+                [
+                    {"id": made[who], "account_id": who[0], "openid": who[1], "seen_at": at}
+                    for who in missing
+                ],
+            )
+            found |= await self._take(tx, missing, frozenset(made.values()))
+        return found
+
+    async def _take(self, tx: Tx, wanted: Sequence[Who], made: frozenset[int]) -> dict[Who, Locked]:
+        rows = await tx.all(
+            _LOCK,
+            {
+                "accounts": sorted({account for account, _ in wanted}),
+                "openids": sorted({openid for _, openid in wanted}),
+            },
+        )
+        return {
+            (account_id, openid): Locked(
+                FollowerId(follower_id),
+                follower_id in made,
+                None if subscribed is None else bool(subscribed),
+                subscribed_on,
+                held,
+            )
+            for follower_id, account_id, openid, subscribed, subscribed_on, held in rows
+        }
+
+    async def note(self, tx: Tx, contacts: Sequence[Contact]) -> None:
+        """Last contact, follows and unfollows of deliveries that are new."""
+        changes = [c for c in contacts if c.incoming.kind in (Kind.FOLLOW, Kind.UNFOLLOW)]
+        others = [c for c in contacts if c.incoming.kind not in (Kind.FOLLOW, Kind.UNFOLLOW)]
+        await tx.many(_SEEN, [{"follower": c.follower.id, "at": c.at} for c in others])
+        if not changes:
+            return
+        await tx.many(_FOLLOWS, [_follow_update(c) for c in changes])
+        await tx.many(_HISTORY, [self._history(c) for c in changes])
+        await tx.many(_PROFILE, [_first(c) for c in changes if c.incoming.kind is Kind.FOLLOW])
+
+    def _history(self, contact: Contact) -> dict[str, object]:
+        if contact.incoming.kind is Kind.UNFOLLOW:
+            change = "unfollow"
+        else:
+            change = "follow" if contact.follower.subscribed is None else "return"
+        return {
+            "id": self._ids.new(),
+            "account_id": contact.account_id,
+            "follower_id": contact.follower.id,
+            "change": change,
+            "scene": contact.incoming.data.get("scene"),
+            "code": contact.incoming.key or None,
+            "wx_created_at": contact.wx_created_at,
+            "at": contact.at,
+        }
+
+
+async def set_held(tx: Tx, counts: Sequence[tuple[FollowerId, int]]) -> None:
+    """How many messages now wait for each of these (locked) followers' next contact."""
+    await tx.many(_HELD, [{"follower": f, "now_held": count} for f, count in counts])
+
+
+def _follow_update(contact: Contact) -> dict[str, object]:
+    """The newer CreateTime wins, and of two in the same second the one that arrived later."""
+    follower = contact.follower
+    newest = follower.subscribed_on is None or contact.wx_created_at >= follower.subscribed_on
+    follows = contact.incoming.kind is Kind.FOLLOW
+    return {
+        "follower": follower.id,
+        "now_subscribed": follows if newest else follower.subscribed,
+        "now_on": contact.wx_created_at if newest else follower.subscribed_on,
+        "at": contact.at,
+    }
+
+
+def _first(contact: Contact) -> dict[str, object]:
+    return {
+        "follower_id": contact.follower.id,
+        "account_id": contact.account_id,
+        "scene": contact.incoming.data.get("scene"),
+        "code": contact.incoming.key or None,
+        "at": contact.at,
+        "at2": contact.at,
+    }

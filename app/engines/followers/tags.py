@@ -1,0 +1,25 @@
+"""Tags of followers, read set-wise for snapshots."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from app.core.ids import FollowerId
+from app.db.hot import Hot, InList
+from app.db.tx import Tx
+from app.engines.followers.models import FollowerTag, Tag
+
+_READ = Hot(
+    select(FollowerTag.follower_id, Tag.name)
+    .join(Tag, Tag.id == FollowerTag.tag_id)
+    .where(InList(FollowerTag.follower_id, "followers"))
+)
+
+
+async def read_tags(tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId, frozenset[str]]:
+    """The names of each follower's tags; followers without any are left out."""
+    names: dict[FollowerId, set[str]] = defaultdict(set)
+    for follower, name in await tx.all(_READ, {"followers": list(followers)}):
+        names[FollowerId(follower)].add(name)
+    return {follower: frozenset(found) for follower, found in names.items()}

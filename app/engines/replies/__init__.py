@@ -1,0 +1,1 @@
+"""Keyword rules, bindings and flows: what the shop answers to what."""

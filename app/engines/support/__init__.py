@@ -1,0 +1,1 @@
+"""Customer service: conversations and their messages."""

@@ -1,0 +1,302 @@
+"""Conversations as deliveries see them: found, opened, reopened, and written set-wise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import SmallInteger, bindparam, func, select, update
+
+from app.core.events import Event
+from app.core.ids import ConversationId, FollowerId, Ids, MessageId, short_code
+from app.core.incoming import Incoming, Kind
+from app.core.replies import Reply, plain_text, to_dict
+from app.core.text import cut_bytes
+from app.db.base import Utc
+from app.db.hot import Hot, InList, hot_insert
+from app.db.tx import Tx
+from app.engines.support.models import Conversation, Message
+
+PREVIEW_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The conversation of a locked follower, as it stood before this contact."""
+
+    id: ConversationId
+    state: str
+    owner_kind: str
+    version: int
+    last_seq: int
+    misses: int
+    reopen_count: int
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message to the follower, placed in the conversation."""
+
+    id: MessageId
+    seq: int
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One contact and what is answered, ready to be written."""
+
+    account_id: int
+    follower_id: FollowerId
+    conversation: Found
+    key: str
+    incoming: Incoming
+    wx_msg_id: int | None
+    wx_created_at: int
+    at: datetime
+    raw: str
+    message_id: MessageId
+    missed: bool = False
+    trace: Mapping[str, Any] = field(default_factory=dict)
+    said: tuple[Said, ...] = ()
+
+    @property
+    def seq(self) -> int:
+        return self.conversation.last_seq + 1
+
+
+_FIND = Hot(
+    select(
+        Conversation.follower_id,
+        Conversation.id,
+        Conversation.state,
+        Conversation.owner_kind,
+        Conversation.version,
+        Conversation.last_message_seq,
+        Conversation.bot_misses,
+        Conversation.reopen_count,
+    ).where(InList(Conversation.follower_id, "followers"), Conversation.state != "closed")
+)
+_NEW = hot_insert(Conversation, *(c.name for c in Conversation.__table__.columns))
+_MOVE = Hot(
+    update(Conversation)
+    .where(Conversation.id == bindparam("conversation"), Conversation.version == bindparam("seen"))
+    .values(
+        state=bindparam("now_state"),
+        owner_kind=bindparam("now_owner"),
+        version=bindparam("now_version"),
+        last_message_seq=bindparam("now_seq"),
+        last_inbound_at=bindparam("inbound_at", type_=Utc()),
+        last_outbound_at=func.coalesce(
+            bindparam("outbound_at", type_=Utc()), Conversation.last_outbound_at
+        ),
+        bot_misses=bindparam("now_misses", type_=SmallInteger()),
+        reopen_count=bindparam("now_reopened", type_=SmallInteger()),
+        resolved_at=bindparam("resolved", type_=Utc()),
+        resolution_code=bindparam("resolution"),
+        preview=bindparam("now_preview"),
+    )
+)
+_MESSAGE = hot_insert(
+    Message,
+    "id",
+    "account_id",
+    "conversation_id",
+    "seq",
+    "follower_id",
+    "direction",
+    "author_kind",
+    "kind",
+    "body",
+    "text",
+    "private",
+    "wx_msg_id",
+    "receipt_key",
+    "wx_created_at",
+    "created_at",
+    "raw",
+    "trace",
+)
+
+
+class ConversationMoved(RuntimeError):
+    """A conversation changed although its follower was locked: somebody wrote without the lock."""
+
+
+class Inbound:
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+
+    async def find(self, tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId, Found]:
+        """The conversation of each locked follower; a fresh one, not yet written, where none lives."""
+        rows = await tx.all(_FIND, {"followers": list(followers)})
+        found = {FollowerId(row[0]): Found(ConversationId(row[1]), *row[2:]) for row in rows}
+        for follower in followers:
+            if follower not in found:
+                found[follower] = Found(
+                    ConversationId(self._ids.new()), "bot", "bot", 0, 0, 0, 0, new=True
+                )
+        return found
+
+    def place(self, conversation: Found, replies: Sequence[Reply]) -> tuple[Said, ...]:
+        """The replies in the order they are said, after the contact that caused them."""
+        first = conversation.last_seq + 2
+        return tuple(
+            Said(MessageId(self._ids.new()), seq, reply) for seq, reply in enumerate(replies, first)
+        )
+
+    async def write(self, tx: Tx, turns: Sequence[Turn]) -> list[Event]:
+        """Moves or makes the conversations, stores every message; the events to announce."""
+        moved = [turn for turn in turns if not turn.conversation.new]
+        await tx.many(_NEW, [_new_row(turn) for turn in turns if turn.conversation.new])
+        if moved and await tx.many(_MOVE, [_move_row(turn) for turn in moved]) != len(moved):
+            raise ConversationMoved
+        await tx.many(_MESSAGE, [row for turn in turns for row in _messages(turn)])
+        return [event for turn in turns for event in _events(turn)]
+
+
+def _after(turn: Turn) -> dict[str, Any]:
+    """The conversation's columns after this turn."""
+    before = turn.conversation
+    leaves = turn.incoming.kind is Kind.UNFOLLOW
+    returns = before.state == "resolved" and not leaves
+    state = "resolved" if leaves else "bot" if returns else before.state
+    newest = plain_text(turn.said[-1].reply) if turn.said else turn.incoming.text
+    return {
+        "state": state,
+        "owner": "none" if leaves else "bot" if returns else before.owner_kind,
+        "version": before.version + 1 + len(turn.said),
+        "seq": turn.seq + len(turn.said),
+        "misses": before.misses + 1 if turn.missed else 0,
+        "reopened": before.reopen_count + (1 if returns else 0),
+        "resolved": turn.at if leaves else None,
+        "resolution": "unsubscribed" if leaves else None,
+        "preview": newest[:PREVIEW_CHARACTERS],
+        "outbound_at": turn.at if turn.said else None,
+    }
+
+
+_EMPTY: dict[str, Any] = {c.name: None for c in Conversation.__table__.columns}
+
+
+def _new_row(turn: Turn) -> dict[str, Any]:
+    after = _after(turn)
+    return _EMPTY | {
+        "id": turn.conversation.id,
+        "account_id": turn.account_id,
+        "number": short_code(turn.conversation.id),
+        "follower_id": turn.follower_id,
+        "state": after["state"],
+        "owner_kind": after["owner"],
+        "priority": 1,
+        "version": after["version"],
+        "last_message_seq": after["seq"],
+        "last_inbound_at": turn.at,
+        "last_outbound_at": after["outbound_at"],
+        "snooze_until_reply": False,
+        "resolved_at": after["resolved"],
+        "resolution_code": after["resolution"],
+        "reopen_count": 0,
+        "bot_epoch": 0,
+        "bot_misses": after["misses"],
+        "preview": after["preview"],
+    }
+
+
+def _move_row(turn: Turn) -> dict[str, Any]:
+    after = _after(turn)
+    return {
+        "conversation": turn.conversation.id,
+        "seen": turn.conversation.version,
+        "now_state": after["state"],
+        "now_owner": after["owner"],
+        "now_version": after["version"],
+        "now_seq": after["seq"],
+        "inbound_at": turn.at,
+        "outbound_at": after["outbound_at"],
+        "now_misses": after["misses"],
+        "now_reopened": after["reopened"],
+        "resolved": after["resolved"],
+        "resolution": after["resolution"],
+        "now_preview": after["preview"],
+    }
+
+
+def _messages(turn: Turn) -> list[dict[str, Any]]:
+    common = {
+        "account_id": turn.account_id,
+        "conversation_id": turn.conversation.id,
+        "follower_id": turn.follower_id,
+        "private": False,
+        "created_at": turn.at,
+    }
+    incoming = turn.incoming
+    contact = common | {
+        "id": turn.message_id,
+        "seq": turn.seq,
+        "direction": "in",
+        "author_kind": "follower",
+        "kind": incoming.kind.value,
+        "body": body_of(incoming),
+        "text": incoming.text,
+        "wx_msg_id": turn.wx_msg_id,
+        "receipt_key": turn.key,
+        "wx_created_at": turn.wx_created_at,
+        "raw": turn.raw,
+        "trace": turn.trace,
+    }
+    return [contact, *(common | said_row(said) for said in turn.said)]
+
+
+def body_of(incoming: Incoming) -> dict[str, Any]:
+    """The stored form of a contact; what is empty is left out."""
+    parts = {
+        "key": incoming.key,
+        "media_id": incoming.media_id,
+        "data": dict(incoming.data),
+    }
+    return {name: value for name, value in parts.items() if value}
+
+
+def said_row(said: Said) -> dict[str, Any]:
+    """The columns of a message to the follower that are its own."""
+    return {
+        "id": said.id,
+        "seq": said.seq,
+        "direction": "out",
+        "author_kind": "bot",
+        "kind": said.reply.kind,
+        "body": to_dict(said.reply),
+        "text": cut_bytes(plain_text(said.reply), 4096),
+        "wx_msg_id": None,
+        "receipt_key": None,
+        "wx_created_at": None,
+        "raw": None,
+        "trace": None,
+    }
+
+
+def _events(turn: Turn) -> list[Event]:
+    version = turn.conversation.version
+    first = _created(turn, turn.message_id, turn.seq, "in", turn.incoming.kind.value, version + 1)
+    return [
+        first,
+        *(
+            _created(turn, said.id, said.seq, "out", said.reply.kind, version + 1 + place)
+            for place, said in enumerate(turn.said, 1)
+        ),
+    ]
+
+
+def _created(
+    turn: Turn, message: MessageId, seq: int, direction: str, kind: str, version: int
+) -> Event:
+    return Event(
+        turn.account_id,
+        "message.created",
+        "conversation",
+        turn.conversation.id,
+        {"message_id": str(message), "seq": seq, "direction": direction, "kind": kind},
+        version,
+    )

@@ -1,0 +1,1 @@
+"""The outer door: webhook, API, pages."""

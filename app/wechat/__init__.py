@@ -1,0 +1,1 @@
+"""The platform's wire: parse, render, crypto, API client, tokens, limits."""

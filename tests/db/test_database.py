@@ -1,0 +1,195 @@
+import asyncio
+
+import pytest
+from sqlalchemy import bindparam, select, text
+
+from app.core.clock import FakeClock
+from app.core.rng import SeededRng
+from app.core.settings import Settings
+from app.db import receipts
+from app.db.database import Database, open_database
+from app.db.faults import is_passing
+from app.db.hot import Hot
+from app.db.migrate import state
+from app.db.receipts import Receipt
+from app.db.slots import SlotLease
+from app.db.tx import AwaitedOutside, Tx
+
+
+def row(clock: FakeClock, key: str, **other: object) -> dict[str, object]:
+    base = {
+        "key": key,
+        "account_id": 1,
+        "request_hash": None,
+        "status": 200,
+        "answer": "<xml/>",
+        "tries": 1,
+        "expires_at": clock.now(),
+    }
+    return base | other
+
+
+async def stored(database: Database) -> list[str]:
+    async def work(tx: Tx) -> list[str]:
+        return [r.key for r in await tx.all(select(Receipt.key).order_by(Receipt.key))]
+
+    return await database.read(work)
+
+
+async def test_hot_and_ordinary_statements_share_a_transaction(
+    database: Database, clock: FakeClock
+) -> None:
+    async def work(tx: Tx) -> object:
+        await tx.many(receipts.INSERT, [row(clock, "a"), row(clock, "b", status=None)])
+        found = await tx.all(receipts.FIND, {"keys": ["a", "b", "c"]})
+        ordinary = await tx.first(select(Receipt.expires_at).where(Receipt.key == "a"))
+        assert ordinary is not None
+        assert ordinary.expires_at == clock.now()
+        return sorted(tuple(r) for r in found)
+
+    assert await database.transaction(work) == [
+        ("a", 1, 200, "<xml/>", 1),
+        ("b", 1, None, "<xml/>", 1),
+    ]
+    assert await stored(database) == ["a", "b"]
+
+
+async def test_hot_results_are_converted_like_ordinary_ones(
+    database: Database, clock: FakeClock
+) -> None:
+    hot = Hot(select(Receipt.expires_at).where(Receipt.key == bindparam("k")))
+
+    async def work(tx: Tx) -> object:
+        await tx.many(receipts.INSERT, [row(clock, "a")])
+        return await tx.value(hot, {"k": "a"})
+
+    assert await database.transaction(work) == clock.now()
+
+
+async def test_an_error_rolls_everything_back(database: Database, clock: FakeClock) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.many(receipts.INSERT, [row(clock, "a")])
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await database.transaction(work)
+    assert await stored(database) == []
+
+
+async def test_hooks_run_only_after_a_commit(database: Database, clock: FakeClock) -> None:
+    seen: list[str] = []
+
+    async def good(tx: Tx) -> None:
+        tx.after_commit(lambda: seen.append("good"))
+        await tx.many(receipts.INSERT, [row(clock, "a")])
+        assert seen == []
+
+    async def bad(tx: Tx) -> None:
+        tx.after_commit(lambda: seen.append("bad"))
+        raise KeyError
+
+    await database.transaction(good)
+    with pytest.raises(KeyError):
+        await database.transaction(bad)
+    assert seen == ["good"]
+
+
+async def test_waiting_for_anything_else_inside_is_refused(
+    database: Database, clock: FakeClock
+) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.many(receipts.INSERT, [row(clock, "a")])
+        await asyncio.sleep(5)
+
+    with pytest.raises(AwaitedOutside):
+        await asyncio.wait_for(database.transaction(work), 2)
+    assert await stored(database) == []
+
+
+async def test_readers_cannot_write(database: Database, clock: FakeClock) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.many(receipts.INSERT, [row(clock, "a")])
+
+    with pytest.raises(Exception, match=r"read-?only") as caught:
+        await database.read(work)
+    assert caught.value is not None
+    assert await stored(database) == []
+
+
+async def test_settle_is_won_once(database: Database, clock: FakeClock) -> None:
+    async def insert(tx: Tx) -> None:
+        await tx.many(receipts.INSERT, [row(clock, "a", status=None, answer=None)])
+
+    async def settle(tx: Tx) -> int:
+        return await tx.run(
+            receipts.SETTLE, {"k": "a", "a": 1, "new_status": 204, "new_answer": None}
+        )
+
+    await database.transaction(insert)
+    wins = await asyncio.gather(*(database.transaction(settle) for _ in range(8)))
+    assert sorted(wins) == [0] * 7 + [1]
+
+
+async def test_counting_is_exact_under_concurrency(database: Database, clock: FakeClock) -> None:
+    async def insert(tx: Tx) -> None:
+        await tx.many(receipts.INSERT, [row(clock, "a", tries=0)])
+
+    async def count(tx: Tx) -> None:
+        await tx.run(receipts.COUNT_TRY, {"k": "a", "a": 1})
+
+    await database.transaction(insert)
+    await asyncio.gather(*(database.transaction(count) for _ in range(50)))
+
+    async def tries(tx: Tx) -> object:
+        return await tx.value(select(Receipt.tries))
+
+    assert await database.read(tries) == 50
+
+
+async def test_two_databases_on_one_file_or_server_wait_for_each_other(
+    database: Database, settings: Settings, clock: FakeClock
+) -> None:
+    other = open_database(settings, SeededRng(2))
+
+    async def count(tx: Tx) -> None:
+        await tx.run(receipts.COUNT_TRY, {"k": "a", "a": 1})
+
+    async def insert(tx: Tx) -> None:
+        await tx.many(receipts.INSERT, [row(clock, "a", tries=0)])
+
+    await database.transaction(insert)
+    both = [db.transaction(count) for db in (database, other) for _ in range(20)]
+    await asyncio.gather(*both)
+
+    async def tries(tx: Tx) -> object:
+        return await tx.value(select(Receipt.tries))
+
+    assert await other.read(tries) == 40
+    await other.close()
+
+
+async def test_a_closed_database_is_passing_trouble(settings: Settings) -> None:
+    """What a writer must wait out, told apart from a statement that is wrong."""
+    database = open_database(settings, SeededRng(3))
+
+    async def wrong(tx: Tx) -> None:
+        await tx.all(text("SELECT nothing FROM nowhere"))
+
+    with pytest.raises(Exception, match="nowhere") as caught:
+        await database.transaction(wrong)
+    assert not is_passing(caught.value)
+    await database.close()
+
+
+def test_migrations_reach_the_newest_version(database_url: str) -> None:
+    assert state(database_url).up_to_date
+
+
+async def test_no_two_processes_share_a_slot(database: Database, clock: FakeClock) -> None:
+    leases = [SlotLease(database, clock) for _ in range(5)]
+    slots = [(await lease.take()).slot for lease in leases]
+    assert slots == [0, 1, 2, 3, 4]
+    await leases[1].give_back()
+    assert (await SlotLease(database, clock).take()).slot == 1
+    clock.advance(minutes=6)
+    assert (await SlotLease(database, clock).take()).slot == 0
