@@ -15,9 +15,10 @@ from starlette.routing import Mount, Route
 
 from app.core.clock import Clock
 from app.core.errors import AppError
-from app.simulator import api
+from app.simulator import api, page
 from app.simulator.box import Box
-from app.simulator.platform.routes import routes
+from app.simulator.pictures import Pictures
+from app.simulator.platform import routes as platform
 from app.simulator.product import Product
 from app.simulator.sender import Sender, Timing
 from app.simulator.store import Store
@@ -51,7 +52,8 @@ def create_simulator(
     )
     app.state.box = box
     app.include_router(api.router)
-    app.router.routes.extend(routes())
+    app.router.routes.extend([*platform.routes(), *page.routes()])
+    app.add_middleware(page.Guard)
     app.add_exception_handler(AppError, _refuse)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
@@ -71,7 +73,7 @@ def _open(
         box.under_way.add(task)
         task.add_done_callback(box.under_way.discard)
 
-    box = Box(world, Sender(world, timing, spawn), product, timing, prefix)
+    box = Box(world, Sender(world, timing, spawn), product, Pictures(), prefix)
     return box
 
 
@@ -95,6 +97,7 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await box.sender.close()
         await box.product.close()
+        await box.pictures.close()
         box.world.store.close()
 
 

@@ -8,8 +8,9 @@ from starlette.requests import HTTPConnection
 from app.core.errors import NotFound
 from app.simulator.calls import Calls
 from app.simulator.model import Account, Delivery, Follower
+from app.simulator.pictures import Pictures
 from app.simulator.product import Product
-from app.simulator.sender import Sender, Timing
+from app.simulator.sender import Sender
 from app.simulator.world import World
 
 
@@ -18,7 +19,7 @@ class Box:
     world: World
     sender: Sender
     product: Product
-    timing: Timing
+    pictures: Pictures
     prefix: str
     tasks: asyncio.TaskGroup | None = None
     """Open while the simulator may send."""

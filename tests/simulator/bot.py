@@ -40,6 +40,16 @@ def text_reply(seen: Seen, text: str = "你好", *, rest: str = "") -> str:
     )
 
 
+def late(seconds: float, answer: Answer) -> Answer:
+    """The same answer, later."""
+
+    def wait(seen: Seen) -> "bytes | str | Response":
+        time.sleep(seconds)
+        return answer(seen)
+
+    return wait
+
+
 def xml_reply(seen: Seen, inner: str) -> str:
     return (
         f"<xml><ToUserName><![CDATA[{seen.get('FromUserName')}]]></ToUserName>"
