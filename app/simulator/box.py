@@ -47,4 +47,5 @@ def box_of(connection: HTTPConnection) -> Box:
 
 def base_url(connection: HTTPConnection) -> str:
     """Where the simulator is reached by this request, with a slash at the end."""
-    return str(connection.base_url)
+    url = connection.url
+    return f"{url.scheme}://{url.netloc}{connection.scope.get('root_path', '')}/"

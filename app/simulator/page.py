@@ -61,7 +61,7 @@ async def media(request: Request) -> Response:
     box = box_of(request)
     found = box.world.store.find_media(request.path_params["media_id"])
     if found is None or box.world.find_media(found.appid, found.media_id) is None:
-        return _stand_in(request.path_params["media_id"], "×")
+        return Response(status_code=404)
     safe = found.mime if found.mime in _SAFE_MEDIA else "application/octet-stream"
     return Response(found.body, media_type=safe, headers={"Cache-Control": "max-age=3600"})
 

@@ -116,7 +116,13 @@ class World:
         content: Mapping[str, Any],
         **origin: str,
     ) -> dict[str, Any]:
-        """Puts one item on a follower's screen; `origin` is `delivery=` or `send=`."""
+        """Puts one item on a follower's screen; `origin` is `delivery=` or `send=`.
+
+        Media that is gone or never was is marked `missing`, as the client shows a broken picture.
+        """
+        media_id = content.get("media_id")
+        if media_id and self.find_media(appid, media_id) is None:
+            content = {**content, "missing": True}
         item = Item.model_validate(
             {"from": sender, "at": self.now().isoformat(), **content, **origin}
         )
