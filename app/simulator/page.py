@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.simulator import samples
 from app.simulator.box import Box, box_of
 from app.simulator.pictures import PICTURE_TYPES
 
@@ -33,6 +34,7 @@ def routes() -> list[BaseRoute]:
         Route("/", page),
         Route("/static/{name}", static),
         Route("/media/{media_id}", media),
+        Route("/samples/{preset}.png", sample),
         Route("/items/{item:int}/pictures/{number:int}", picture),
     ]
 
@@ -54,6 +56,14 @@ def _file(name: str) -> Response:
     if path.parent != STATIC or media_type is None or not path.is_file():
         return Response(status_code=404)
     return FileResponse(path, media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+
+async def sample(request: Request) -> Response:
+    """A picture that can be sent, to choose from."""
+    preset = request.path_params["preset"]
+    if preset not in samples.PICTURES:
+        return Response(status_code=404)
+    return Response(samples.picture(preset).body, media_type="image/png")
 
 
 async def media(request: Request) -> Response:
