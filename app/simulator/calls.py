@@ -1,4 +1,7 @@
-"""The latest calls of the platform's API, for the side panel and for tests. In memory only."""
+"""The latest calls of the platform's API, for the side panel and for tests. In memory only.
+
+Query strings, which carry access tokens, are not kept.
+"""
 
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -52,7 +55,7 @@ class CallRecord:
 
 
 def _text(data: bytes) -> str:
-    """The text, or what stands for bytes that are none. Access tokens and secrets are not kept."""
+    """The text, cut to a readable length, or what stands for bytes that are none."""
     if b"\x00" in data[:_SHOWN_BYTES] or data.startswith(b"--"):
         return f"({len(data)} bytes)"
     return data[:_SHOWN_BYTES].decode(errors="replace")

@@ -128,7 +128,7 @@ export class Phone {
     const buttons = this.screen.menu?.button || [];
     if (buttons.length && this.showsMenu) this.drawMenu(buttons);
     else this.drawKeyboard(buttons.length > 0);
-    this.bottom.classList.remove("fresh");
+    this.toEnd();
   }
 
   drawMenu(buttons) {
