@@ -67,6 +67,7 @@ class Database(ABC):
     async def read(self, work: Work[T]) -> T:
         """Runs `work(tx)` on one consistent view of the data; writing there is an error."""
 
+    @abstractmethod
     async def checkpoint(self) -> None:
         """Moves the write-ahead log into the file, where the database leaves that to us."""
 
@@ -283,6 +284,9 @@ class PostgresDatabase(Database):
         _ = await connection.begin()
         raw = await connection.get_raw_connection()
         return PostgresTx(connection, raw.driver_connection)
+
+    async def checkpoint(self) -> None:
+        """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
         await self._engine.dispose()
