@@ -6,16 +6,16 @@ keeps it for the next contact. A crash leaves the job to any worker.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, select
 
 from app.accounts.registry import AccountRegistry, LiveAccount
 from app.conversation.compose import apology, merge
-from app.conversation.deadline import DOOR_SECONDS, close_door, take_door
+from app.conversation.deadline import Deadline, close_door, take_door
 from app.conversation.delivery import ReceiptKey
 from app.conversation.intake import Floor, outgoing
 from app.core.clock import Clock
@@ -28,7 +28,7 @@ from app.core.log import get_logger, mask_text
 from app.core.replies import Reply
 from app.db.database import Database
 from app.db.tx import Tx, Work
-from app.delivery.runner import TaskContext
+from app.delivery.work import TaskContext
 from app.engines.followers.models import Follower
 from app.engines.followers.recipients import lock_follower
 from app.engines.followers.tags import read_tags
@@ -82,7 +82,6 @@ class _Stored:
     openid: str
     sender: str
     """The account's original id, as the delivery named it."""
-    arrived_at: datetime
     wx_created_at: int
     context: Context
 
@@ -94,27 +93,25 @@ class ApartHandlers:
         self,
         floor: Floor,
         accounts: AccountRegistry,
-        services: Callable[[], Any],
-        settled: Callable[[ReceiptKey], None],
+        deadline: Deadline,
     ) -> None:
         self._floor = floor
         self._accounts = accounts
-        self._services = services
-        self._settled = settled
+        self._deadline = deadline
 
     async def run(self, ctx: TaskContext, account_id: int, key: str, handler: str) -> None:
         """Answers one delivery. The answer and the end of the job are one transaction."""
         account = self._accounts.by_id(AccountId(account_id))
         if account is None:
             raise NotFound(what=f"account {account_id}")
-        stored = await self._floor.database.read(lambda tx: self._load(tx, account, key))
+        services = ctx.services
+        stored = await self._floor.database.read(lambda tx: self._load(tx, account, key, services))
         replies, fault = await self._ask(handler, stored.context)
-        here = ctx.job.fence == 1 and ctx.job.worker == self._floor.worker
 
         async def finish(tx: Tx) -> None:
-            await self._finish(tx, stored, replies, fault, here=here)
+            await self._finish(tx, stored, replies, fault)
             await ctx.finish_in(tx)
-            tx.after_commit(lambda: self._settled(stored.receipt))
+            tx.after_commit(lambda: self._deadline.settled(stored.receipt))
 
         await self._floor.database.transaction(finish)
 
@@ -134,8 +131,6 @@ class ApartHandlers:
         stored: _Stored,
         replies: Sequence[Reply],
         fault: Exception | None,
-        *,
-        here: bool,
     ) -> None:
         floor, context = self._floor, stored.context
         await lock_follower(tx, context.follower.id)
@@ -146,7 +141,7 @@ class ApartHandlers:
         )
         rest = list(said)
         xml = self._passive(stored, said[0].reply) if said else ""
-        if self._passive_place_is_seen(stored, here=here) and xml:
+        if xml and self._passive_place_is_seen(stored):
             if await take_door(tx, stored.receipt, xml):
                 rest = rest[1:]
         else:
@@ -172,7 +167,7 @@ class ApartHandlers:
             events.append(_fault_event(context, fault))
         await floor.events.emit(tx, events)
 
-    def _passive_place_is_seen(self, stored: _Stored, *, here: bool) -> bool:
+    def _passive_place_is_seen(self, stored: _Stored) -> bool:
         """Whether somebody still waits for, or will ask for, the passive answer.
 
         An account that may send needs a request waiting in this very process; one that may not
@@ -180,7 +175,7 @@ class ApartHandlers:
         """
         now = self._floor.clock.now()
         if stored.account.view.may_send:
-            return here and now < stored.arrived_at + timedelta(seconds=DOOR_SECONDS)
+            return self._deadline.waits(stored.receipt)
         return now.timestamp() < stored.wx_created_at + _REPEATS_END.total_seconds()
 
     def _passive(self, stored: _Stored, reply: Reply) -> str:
@@ -191,7 +186,7 @@ class ApartHandlers:
             created_at=int(self._floor.clock.now().timestamp()),
         )
 
-    async def _load(self, tx: Tx, account: LiveAccount, key: str) -> _Stored:
+    async def _load(self, tx: Tx, account: LiveAccount, key: str, services: Any) -> _Stored:
         row = await tx.first(_STORED, {"key": key, "account": account.id})
         if row is None:
             raise NotFound(what=f"delivery {key}")
@@ -211,7 +206,7 @@ class ApartHandlers:
             incoming=message.incoming(),
             key=key,
             clock=self._floor.clock,
-            services=self._services(),
+            services=services,
             _database=self._floor.database,
         )
         return _Stored(
@@ -219,7 +214,6 @@ class ApartHandlers:
             receipt=(key, account.id),
             openid=row.openid,
             sender=message.account,
-            arrived_at=row.created_at,
             wx_created_at=message.created_at,
             context=context,
         )
@@ -231,7 +225,6 @@ _STORED = (
         Message.seq,
         Message.conversation_id,
         Message.follower_id,
-        Message.created_at,
         Follower.openid,
         Follower.subscribed,
         Conversation.state,

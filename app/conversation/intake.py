@@ -29,8 +29,9 @@ from app.db.events import Events
 from app.db.tx import Tx
 from app.db.writer import LATER, Later
 from app.delivery import window, windows
-from app.delivery.jobs import Claimed, Jobs, Task
+from app.delivery.jobs import Claimed, Jobs
 from app.delivery.outbound import HeldRow, NewMessage, Outbox
+from app.delivery.tasks import Task
 from app.engines.followers import inbound as followers
 from app.engines.followers.inbound import Contact, Locked, Who
 from app.engines.followers.tags import read_tags
@@ -79,7 +80,6 @@ class Floor:
     events: Events
     jobs: Jobs
     outbox: Outbox
-    apart: Task
     worker: str
     """This process, as jobs know it."""
 
@@ -87,8 +87,10 @@ class Floor:
 class Intake:
     """`commit` and `rescue` are what the writer calls."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Floor, apart: Task) -> None:
+        """`apart` is the task that runs apart handlers."""
         self._floor = floor
+        self._apart = apart
 
     async def commit(self, batch: Sequence[Delivery]) -> Sequence[Answer | Later]:
         """One transaction for the whole batch; an answer for each delivery, in order.
@@ -255,7 +257,7 @@ class Intake:
     async def _answer(self, tx: Tx, cases: Sequence[_Case]) -> None:
         """The passive answer of each, or the apart job that will find it."""
         waiting = [c.follower.id for c in cases if c.follower.held and not c.snap.account.may_send]
-        held = await self._floor.outbox.held(tx, waiting) if waiting else {}
+        held = await self._floor.outbox.take_held(tx, waiting) if waiting else {}
         for case in cases:
             case.held = held.get(case.follower.id, ())
             if case.decision.apart is not None:
@@ -265,7 +267,7 @@ class Intake:
         delivery = case.delivery
         return await self._floor.jobs.begin_here(
             tx,
-            self._floor.apart,
+            self._apart,
             {
                 "account_id": delivery.account.id,
                 "key": delivery.key,
@@ -290,7 +292,7 @@ class Intake:
             if c.decision.flow is not KEEP
         ]
         if flows:
-            await write_flows(tx, flows, floor.clock.now())  # type: ignore[arg-type]  # KEEP is out
+            await write_flows(tx, flows, floor.clock.now())
         await windows.grant(tx, [g for case in cases if (g := _grant(case)) is not None])
         for case, turn in zip(cases, turns, strict=True):
             await self._settle(tx, case, turn)
@@ -322,9 +324,7 @@ class Intake:
         if case.answer.status is not None and case.delivery.incoming.answerable:
             first = rest[0].reply if rest else None
             waiting = [from_dict(row.payload) for row in case.held]
-            reply, carried, takes_new = join_held(waiting, first)
-            if carried:
-                await self._floor.outbox.mark_passive(tx, case.follower.id, case.held[:carried])
+            reply, _, takes_new = join_held(waiting, first)
             if takes_new:
                 rest = rest[1:]
             if reply is not None:

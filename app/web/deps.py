@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
@@ -32,7 +32,8 @@ from app.runtime import Runtime
 from app.web.answers import encoded
 from app.web.idempotency import Stored, once
 
-ACCOUNT_HEADER = "X-Guanxi-Account"
+_ACCOUNT_HELP = "The account's slug; may be left out by who sees exactly one."
+_KEY_HELP = "8 to 128 of A-Z, a-z, 0-9, - and _; the call takes effect once, for 48 hours."
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,128}")
 _BEARER = HTTPBearer(auto_error=False, description="`Authorization: Bearer gx_…`")
 
@@ -120,17 +121,20 @@ def needs(right: str) -> Any:
     return Depends(allowed)
 
 
-async def account(request: Request, who: Annotated[Caller, Depends(caller)]) -> LiveAccount:
+async def account(
+    request: Request,
+    who: Annotated[Caller, Depends(caller)],
+    x_guanxi_account: Annotated[str | None, Header(description=_ACCOUNT_HELP)] = None,
+) -> LiveAccount:
     """The account named by `X-Guanxi-Account`, or the only one the caller may see.
 
     Another's account is as unknown as one that does not exist: `NoSuchAccount`.
     """
     registry = services(request).accounts
-    slug = request.headers.get(ACCOUNT_HEADER)
-    if slug is not None:
-        named = registry.by_slug(slug)
+    if x_guanxi_account is not None:
+        named = registry.by_slug(x_guanxi_account)
         if named is None or not who.sees(named.id):
-            raise NoSuchAccount(account=slug)
+            raise NoSuchAccount(account=x_guanxi_account[:40])
         return named
     visible = [found for found in registry.all() if who.sees(found.id)]
     if len(visible) != 1:
@@ -141,9 +145,10 @@ async def account(request: Request, who: Annotated[Caller, Depends(caller)]) -> 
 class Write:
     """Runs a use case in one transaction, once per `Idempotency-Key`."""
 
-    def __init__(self, request: Request, who: Caller) -> None:
+    def __init__(self, request: Request, who: Caller, key: str | None) -> None:
         self._request = request
         self._who = who
+        self._given = key
 
     async def __call__(
         self,
@@ -179,7 +184,7 @@ class Write:
 
     def _key(self, *, required: bool) -> str | None:
         """`a:{actor}:{route}:{key}`; the route as a digest, so that every key fits its column."""
-        given = self._request.headers.get("idempotency-key")
+        given = self._given
         if given is None:
             if required:
                 raise IdempotencyKeyRequired
@@ -196,6 +201,10 @@ class Write:
         return hashlib.sha256(target.encode() + await self._request.body()).hexdigest()
 
 
-async def writes(request: Request, who: Annotated[Caller, Depends(caller)]) -> Write:
+async def writes(
+    request: Request,
+    who: Annotated[Caller, Depends(caller)],
+    idempotency_key: Annotated[str | None, Header(description=_KEY_HELP)] = None,
+) -> Write:
     """The dependency that gives a `Write`."""
-    return Write(request, who)
+    return Write(request, who, idempotency_key)

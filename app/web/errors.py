@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -24,6 +25,36 @@ from app.web.language import language_of
 
 RETRY_AFTER_SECONDS = 1
 _LOG = get_logger(__name__)
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    """Stable; see the documentation."""
+    message: str
+    """For people, in the language of Accept-Language."""
+    retryable: bool
+    details: dict[str, Any]
+    request_id: str
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": words}
+    for status, words in (
+        (400, "Malformed / 请求格式有误"),
+        (401, "Not signed in / 未登录"),
+        (403, "Not allowed / 没有权限"),
+        (404, "Not found / 不存在"),
+        (409, "Refused by a state or limit / 状态或限额冲突"),
+        (413, "Too large / 内容过大"),
+        (422, "Not valid / 内容不合规则"),
+        (503, "Try again later / 稍后再试"),
+    )
+}
+"""What every call may answer beside success, for the API document."""
 
 
 class Fault(AppError):
@@ -113,14 +144,14 @@ def fault(request: Request, error: Exception) -> Response:
     return answer(request, Fault())
 
 
-def _on_app_error(request: Request, error: Exception) -> Response:
+async def _on_app_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, AppError)  # noqa: S101  # registered for it alone
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _LOG.warning("api.unavailable", path=request.url.path, error=str(error))
     return answer(request, error)
 
 
-def _on_validation_error(request: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     if error.errors() and error.errors()[0]["type"] == "json_invalid":
         return answer(request, Malformed())
@@ -134,7 +165,7 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
     )
 
 
-def _on_http_error(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     known = _BY_STATUS.get(error.status_code)
     if known is None:

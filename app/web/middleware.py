@@ -111,7 +111,7 @@ class House:
                 scope["scheme"] = scheme
             given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secret_token(9)
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, peer=peer)
         return request_id
 
 

@@ -127,9 +127,10 @@ async def test_a_database_that_is_away_is_waited_for_without_halving(clock: Fake
     commits = Commits()
     commits.away = 3
     async with running(commits, clock) as writer:
-        assert await asyncio.gather(put(writer, clock, "a"), put(writer, clock, "b")) == ["A", "B"]
+        answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+        assert answers == ["A", "B"]
         assert writer.failing is False
-    assert commits.batches == [["a", "b"]] * 4
+    assert commits.batches == [["a", "b"] for _ in range(4)]
     assert commits.rescued == []
 
 
@@ -173,15 +174,15 @@ async def test_a_full_or_old_queue_takes_nothing_more(clock: FakeClock) -> None:
         await asyncio.sleep(0)
         waiting += [put(writer, clock, "b"), put(writer, clock, "c")]
         with pytest.raises(Overloaded):
-            put(writer, clock, "d")
+            _ = put(writer, clock, "d")
         commits.gate.set()
         await asyncio.gather(*waiting)
         commits.gate.clear()
-        put(writer, clock, "e")
+        _ = put(writer, clock, "e")
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        put(writer, clock, "f")
+        _ = put(writer, clock, "f")
         clock.advance(seconds=3.6)
         with pytest.raises(Overloaded):
-            put(writer, clock, "g")
+            _ = put(writer, clock, "g")
         commits.gate.set()
