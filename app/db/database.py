@@ -216,7 +216,7 @@ class SqliteDatabase(Database):
         with connection.begin():
             return run_inline(work(SqliteTx(connection)))
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self) -> None:  # nothing to do where the server sees to it
         """On a connection of its own and PASSIVE: it waits for nobody and nobody waits for it."""
         await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
 
