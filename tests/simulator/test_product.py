@@ -53,7 +53,9 @@ async def test_trace_and_time_are_passed_on(mailbox: Mailbox) -> None:
         async with (
             running(app),
             httpx.AsyncClient(
-                transport=httpx.ASGITransport(standalone(app)), base_url="http://sim.test"
+                transport=httpx.ASGITransport(standalone(app)),
+                base_url="http://sim.test",
+                trust_env=False,
             ) as http,
         ):
             sim = Sim(http, clock)
@@ -79,7 +81,9 @@ async def test_no_trace_is_no_error(mailbox: Mailbox, url: str, why: str) -> Non
     async with (
         running(app),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(standalone(app)), base_url="http://sim.test"
+            transport=httpx.ASGITransport(standalone(app)),
+            base_url="http://sim.test",
+            trust_env=False,
         ) as http,
     ):
         sim = Sim(http, clock)

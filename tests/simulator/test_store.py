@@ -16,7 +16,7 @@ from tests.simulator.conftest import FAST, Sim
 
 def client(app: object) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
-    return httpx.AsyncClient(transport=transport, base_url="http://sim.test")
+    return httpx.AsyncClient(transport=transport, base_url="http://sim.test", trust_env=False)
 
 
 async def test_accounts_followers_and_chats_stay(tmp_path: Path, mailbox: Mailbox) -> None:
