@@ -1,0 +1,142 @@
+"""What is measured, and how one of them is brought up, warmed and driven."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import shop
+from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop, analyse
+from tests.bench.driver import Run, drive
+from tests.bench.load import Load, Loads
+from tests.bench.processes import Running, running, uvicorn
+
+ECHO, BASE, ONE_SESSION, OURS = "ECHO", "BASE", "one session", "ours"
+MOST_PER_SECOND = 12_000
+"""No subject that must not see a repeat answers more in a second here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A server and what it works with; measured at several numbers of connections in turn."""
+
+    subject: str
+    database: str = ""
+    processes: int = 1
+    mode: str = "plain"
+    rules: int = 10
+    followers: int = shop.FOLLOWERS
+
+    def __str__(self) -> str:
+        parts = [self.subject, self.database]
+        if self.processes > 1:
+            parts.append(f"{self.processes} processes")
+        if self.mode != "plain":
+            parts.append(self.mode)
+        if self.rules != 10:
+            parts.append(f"{self.rules:,} rules")
+        if self.followers != shop.FOLLOWERS:
+            parts.append(f"{self.followers:,} followers")
+        return " · ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things take, in seconds."""
+
+    warm: int
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    run: Run
+    memory_mb: float
+    """Of the largest process, after the run."""
+    faults: str
+    """Why it does not count; empty when it does."""
+
+
+class Bench:
+    """Measures setups one after the other."""
+
+    def __init__(self, folder: Path, pace: Pace, say: Callable[[str], None]) -> None:
+        self.databases = Databases(folder)
+        self._folder = folder
+        self._pace = pace
+        self._say = say
+        self._loads = Loads(folder)
+
+    def measure(self, setup: Setup, connections: Sequence[int]) -> dict[int, Measured]:
+        """Starts the server, warms it, analyses its database, and drives it at each number."""
+        url = self._database(setup)
+        log = self._folder / "server.log"
+        try:
+            with running(_command(setup), log, _environment(setup, url)) as server:
+                return self._drive(setup, connections, server, url)
+        finally:
+            if url:
+                self.databases.drop(url)
+
+    def _database(self, setup: Setup) -> str:
+        if not setup.database:
+            return ""
+        return self.databases.fresh(setup.database, Shop(setup.mode, setup.rules))
+
+    def _drive(
+        self, setup: Setup, connections: Sequence[int], server: Running, url: str
+    ) -> dict[int, Measured]:
+        seconds = self._pace.warm + self._pace.run * len(connections)
+        load = Load(setup.mode, setup.followers)
+        file = self._loads.file(load, MOST_PER_SECOND * seconds)
+        warm = drive(
+            server.port, file, position=0, connections=connections[0], seconds=self._pace.warm
+        )
+        if url:
+            analyse(url)
+        position = warm.position
+        measured: dict[int, Measured] = {}
+        for number in connections:
+            run = drive(
+                server.port,
+                file,
+                position=position,
+                connections=number,
+                seconds=self._pace.run,
+            )
+            position = run.position
+            faults = run.faults(repeats_matter=bool(setup.database))
+            measured[number] = Measured(run, server.memory_mb(), faults)
+            self._say(_line(setup, number, measured[number]))
+        return measured
+
+
+def _line(setup: Setup, connections: int, measured: Measured) -> str:
+    run = measured.run
+    line = f"{setup} @{connections}: {run.rate:,.0f}/s, p50 {run.p50_ms:.0f} ms, p99 {run.p99_ms:.0f} ms"
+    return f"{line}  INVALID ({measured.faults})" if measured.faults else line
+
+
+def _command(setup: Setup) -> list[str]:
+    match setup.subject:
+        case "ECHO":
+            return uvicorn("tests.bench.servers.echo:app", "--lifespan", "off")
+        case "BASE":
+            return uvicorn("tests.bench.servers.base:app")
+        case "one session":
+            return uvicorn("tests.bench.servers.one_session:app")
+        case _:
+            return uvicorn("tests.bench.servers.ours:app", "--workers", str(setup.processes))
+
+
+def _environment(setup: Setup, url: str) -> Mapping[str, str]:
+    if not url:
+        return {}
+    return {
+        "GUANXI_DATABASE_URL": url,
+        "GUANXI_SECRET_KEY": shop.SECRET_KEY,
+        "GUANXI_LOG_LEVEL": "warning",
+        "BENCH_RULES": str(setup.rules),
+    }
+
+
+ON_BOTH = (SQLITE, POSTGRES)
