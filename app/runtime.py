@@ -33,10 +33,15 @@ from app.delivery.jobs import Jobs
 from app.delivery.outbound import Outbox
 from app.delivery.runner import Runner
 from app.delivery.tasks import Task, Tasks
+from app.engines.followers.effects import TagKind, UntagKind
 from app.engines.followers.inbound import Inbound as FollowersInbound
 from app.engines.followers.recipients import FollowerRecipients
+from app.engines.replies.actions import register
+from app.engines.replies.book import Book
+from app.engines.replies.service import Replies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
+from app.handlers import builtin
 
 CONCURRENCY = 32
 """Jobs a process runs at once; they mostly wait for the network."""
@@ -76,6 +81,9 @@ class Runtime:
     outbox: Outbox
     routing: Routing
     actions: ActionRegistry
+    book: Book
+    """Every account's rules, bindings and flows, compiled."""
+    replies: Replies
     writer: Writer[Delivery, Answer]
     deadline: Deadline
     quarantine: Quarantine
@@ -99,6 +107,7 @@ async def open_runtime(
         ids = await lease.take()
         runtime = _build(settings, clock, rng, database, ids, extensions or Extensions())
         await runtime.accounts.refresh()
+        await runtime.book.refresh()
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(loop, name=name) for name, loop in _loops(runtime, lease)]
             worker = tasks.create_task(runtime.runner.run(), name="runner")
@@ -119,6 +128,7 @@ def _loops(runtime: Runtime, lease: SlotLease) -> list[tuple[str, Any]]:
     return [
         ("writer", runtime.writer.run()),
         ("accounts", runtime.accounts.run()),
+        ("replies", runtime.book.run()),
         ("slot", _renew(lease)),
         ("watchdog", Watchdog().run()),
     ]
@@ -134,7 +144,10 @@ def _build(
 ) -> Runtime:
     vault = Vault(settings.secret_key.get_secret_value())
     audit = Audit(ids, clock)
-    events = Events(clock)
+    actions = ActionRegistry(extensions.actions)
+    book = Book(database, actions, clock)
+    register(actions, book)
+    events = Events(clock, [book.on_events])
     accounts = AccountRegistry(database, vault, clock, audit)
     tasks = Tasks()
     jobs = Jobs(tasks, clock)
@@ -152,13 +165,13 @@ def _build(
         alone=settings.on_sqlite,
     )
     deadline = Deadline(database, clock, runner)
-    routing = Routing(extensions.routers)
+    routing = Routing([*extensions.routers, *builtin(book)])
     floor = Floor(
         database=database,
         ids=ids,
         clock=clock,
         routing=routing,
-        kinds=EffectKinds(extensions.kinds),
+        kinds=EffectKinds([TagKind(ids, clock), UntagKind(ids, clock), *extensions.kinds]),
         followers=FollowersInbound(ids),
         support=SupportInbound(ids),
         events=events,
@@ -190,7 +203,9 @@ def _build(
         runner=runner,
         outbox=outbox,
         routing=routing,
-        actions=ActionRegistry(extensions.actions),
+        actions=actions,
+        book=book,
+        replies=Replies(ids, clock, actions, events, audit),
         writer=extensions.writer(intake.commit, intake.rescue, clock),
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),

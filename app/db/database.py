@@ -67,6 +67,9 @@ class Database(ABC):
     async def read(self, work: Work[T]) -> T:
         """Runs `work(tx)` on one consistent view of the data; writing there is an error."""
 
+    async def checkpoint(self) -> None:
+        """Moves the write-ahead log into the file, where the database leaves that to us."""
+
     @abstractmethod
     async def close(self) -> None: ...
 
@@ -211,6 +214,17 @@ class SqliteDatabase(Database):
             self._opened.append(connection)
         with connection.begin():
             return run_inline(work(SqliteTx(connection)))
+
+    async def checkpoint(self) -> None:
+        """On a connection of its own and PASSIVE: it waits for nobody and nobody waits for it."""
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        connection = sqlite3.connect(make_url(self.url).database or "")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()

@@ -53,6 +53,7 @@ _CLAIMED = (
     Job.lane,
     Job.dedup,
     Job.run_at,
+    Job.worker,
 )
 
 

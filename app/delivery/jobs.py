@@ -15,6 +15,8 @@ from app.db.tx import Tx
 from app.delivery import job_rows
 from app.delivery.tasks import Task, Tasks
 
+__all__ = ["LEASE_SECONDS", "Claimed", "Jobs", "NewJob", "RunAt", "Task", "Tasks"]
+
 RunAt: TypeAlias = datetime | timedelta | None
 """An aware moment, a time from now, or None for at once."""
 
@@ -50,6 +52,8 @@ class Claimed:
     dedup: str | None
     run_at: int
     """Milliseconds."""
+    worker: str
+    """The process that holds the lease."""
 
 
 class Jobs:
@@ -133,6 +137,7 @@ class Jobs:
             lane=lane,
             dedup=None,
             run_at=now,
+            worker=worker,
         )
 
     async def cancel(self, tx: Tx, *, dedup: str) -> bool:

@@ -102,19 +102,23 @@ _RELEASE = Hot(
     .values(state=literal_column("'queued'"), next_attempt_at=null())
     .returning(Outbound.account_id, Outbound.follower_id)
 )
-_TAKE = Hot(
-    update(Outbound)
+_WAITING = Hot(
+    select(*_HELD_ROW)
     .where(
         InList(Outbound.follower_id, "followers"),
         Outbound.state == _HELD,
         Outbound.expires_at > _NOW,
     )
+    .order_by(Outbound.conversation_id, Outbound.seq)
+)
+_PASSIVE = Hot(
+    update(Outbound)
+    .where(InList(Outbound.id, "ids"), Outbound.state == _HELD)
     .values(
         state=literal_column("'sent'"),
         route=literal_column("'passive'"),
         sent_at=_NOW,
     )
-    .returning(*_HELD_ROW)
 )
 _OVERDUE = Hot(
     select(Outbound.follower_id)
@@ -166,19 +170,35 @@ class Outbox:
         await self._count_held(tx, Counter(row[1] for row in rows), -1)
         await self.drain_soon(tx, {row[1]: row[0] for row in rows})
 
-    async def take_held(self, tx: Tx, follower_ids: Sequence[int]) -> dict[int, list[HeldRow]]:
-        """What was held for each of these followers, in order; the caller answers with it.
+    async def held(self, tx: Tx, follower_ids: Sequence[int]) -> dict[int, list[HeldRow]]:
+        """What waits for each of these followers and has not expired, in order."""
+        rows = await tx.all(_WAITING, {"followers": list(follower_ids), "now_": self._clock.now()})
+        waiting: dict[int, list[HeldRow]] = {}
+        for row in rows:
+            held = HeldRow(*row)
+            waiting.setdefault(held.follower_id, []).append(held)
+        return waiting
 
-        For accounts that may not send customer messages. The rows become `sent` by route `passive`,
-        so each is handed out once: a repeat of the delivery repeats the stored answer.
+    async def mark_passive(self, tx: Tx, follower_id: int, rows: Sequence[HeldRow]) -> None:
+        """These held messages are in the answer to a delivery that this transaction stores.
+
+        They become `sent` by route `passive`; a repeat of the delivery repeats the stored answer.
+        The follower is locked, so nobody else has taken them since they were read.
         """
-        rows = await tx.all(_TAKE, {"followers": list(follower_ids), "now_": self._clock.now()})
-        found = sorted((HeldRow(*row) for row in rows), key=lambda r: (r.conversation_id, r.seq))
-        taken: dict[int, list[HeldRow]] = {}
-        for row in found:
-            taken.setdefault(row.follower_id, []).append(row)
-        await self._count_held(tx, Counter(row.follower_id for row in found), -1)
-        await self._events.emit(tx, [_event("message.sent", row, route="passive") for row in found])
+        if not rows:
+            return
+        params = {"ids": [row.id for row in rows], "now_": self._clock.now()}
+        taken = await tx.run(_PASSIVE, params)
+        if taken != len(rows):
+            raise RuntimeError(f"{len(rows) - taken} held messages were taken by somebody else")
+        await self._recipients.add_held(tx, follower_id, -taken)
+        await self._events.emit(tx, [_event("message.sent", row, route="passive") for row in rows])
+
+    async def take_held(self, tx: Tx, follower_ids: Sequence[int]) -> dict[int, list[HeldRow]]:
+        """`held` and `mark_passive` in one: whatever waits for these followers is answered with."""
+        taken = await self.held(tx, follower_ids)
+        for follower_id in sorted(taken):
+            await self.mark_passive(tx, follower_id, taken[follower_id])
         return taken
 
     async def drain_soon(self, tx: Tx, followers: Mapping[int, int]) -> None:

@@ -23,6 +23,8 @@ from app.delivery.schedule import Timetable
 from app.delivery.tasks import QUEUES, Again, GiveUp, Tasks
 from app.delivery.work import LeaseLost, TaskContext
 
+__all__ = ["LeaseLost", "Runner", "TaskContext"]
+
 POLL_SECONDS = 1.0
 REAP_SECONDS = 5.0
 GRACE_SECONDS = 8.0

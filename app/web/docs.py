@@ -231,7 +231,8 @@ def _reference(schema: Mapping[str, Any]) -> str:
     """The first shape a schema speaks of, itself or as an item."""
     if "$ref" in schema:
         return str(schema["$ref"]).rsplit("/", 1)[-1]
-    for part in (schema.get("items", {}), *schema.get("anyOf", ()), *schema.get("oneOf", ())):
+    items = [schema["items"]] if "items" in schema else []
+    for part in (*items, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
         if found := _reference(part):
             return found
     return ""

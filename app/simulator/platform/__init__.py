@@ -1,0 +1,1 @@
+"""The platform's API, `/cgi-bin/…`, as an account's server calls it."""

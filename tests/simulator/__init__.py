@@ -1,0 +1,1 @@
+"""WeChat in a box."""
