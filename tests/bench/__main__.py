@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from app.core.log import setup_logging
 from tests.bench.databases import POSTGRES, SQLITE
 from tests.bench.driver import NoWrk, find_wrk
 from tests.bench.report import show
@@ -39,6 +40,7 @@ def main(
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
     tables = _chosen(only)
+    setup_logging(level="warning")
     with tempfile.TemporaryDirectory(prefix="gxb", ignore_cleanup_errors=True) as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         bench = Bench(

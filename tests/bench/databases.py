@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from app.accounts.service import AccountKeys, Accounts, AccountSettings
-from app.core.clock import SystemClock
-from app.core.ids import AccountId, Ids
+from app.accounts.service import AccountKeys, AccountSettings
 from app.core.settings import Settings
-from app.core.vault import Vault
-from app.db.audit import SYSTEM, Audit
-from app.db.database import open_database, sync_url
+from app.db.audit import SYSTEM
+from app.db.database import sync_url
 from app.db.migrate import migration_engine, upgrade
-from app.db.slots import SlotLease
 from app.db.tx import Tx
-from app.engines.replies.models import Book, Rule
+from app.engines.replies.inputs import RuleInput
+from app.engines.replies.matcher import RuleKind
+from app.runtime import open_runtime
 from tests.bench import shop
+from tests.bench.processes import cpu_seconds, family
 
 SQLITE, POSTGRES = "SQLite", "PostgreSQL"
+_STEP = 500
+"""Rules given to the service at a time."""
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
@@ -68,6 +69,13 @@ class Databases:
     def close(self) -> None:
         if self._server is not None:
             self._server.cleanup()
+
+    def cpu_seconds(self) -> float:
+        """CPU time of PostgreSQL's living processes so far."""
+        if self._server is None:
+            return 0.0
+        postmaster = int((self._folder / "pg" / "postmaster.pid").read_text().split()[0])
+        return sum(cpu_seconds(pid) for pid in family(postmaster))
 
     def version(self, kind: str) -> str:
         """Number of the database's release."""
@@ -149,56 +157,33 @@ def _connected(url: str, *, autocommit: bool) -> Iterator[Connection]:
 
 
 async def _furnish(url: str, contents: Shop) -> None:
+    """The account and its rules, made by the services that `setup` and the API use."""
     settings = Settings.model_validate({"database_url": url, "secret_key": shop.SECRET_KEY})
-    clock = SystemClock()
-    database = open_database(settings)
-    lease = SlotLease(database, clock)
-    ids = await lease.take()
+    async with open_runtime(settings) as runtime:
+        account = AccountSettings(
+            name="基准店",
+            kind="service",
+            appid=shop.APPID,
+            verified=True,
+            original_id=shop.ORIGINAL_ID,
+            mode=contents.mode,
+        )
+        keys = AccountKeys(secret=shop.SECRET, token=shop.TOKEN, aes_key=shop.AES_KEY)
+        rules = [_rule(rule) for rule in shop.rules(contents.rules)]
 
-    async def work(tx: Tx) -> None:
-        account = await _open_account(tx, ids, clock, contents.mode)
-        await _write_rules(tx, ids, clock, account, shop.rules(contents.rules))
+        async def work(tx: Tx) -> None:
+            account_id = await runtime.account_service.create(
+                tx, slug=shop.SLUG, settings=account, keys=keys, actor=SYSTEM
+            )
+            for start in range(0, len(rules), _STEP):
+                step = rules[start : start + _STEP]
+                await runtime.replies.import_many(tx, SYSTEM, account_id, rules=step)
 
-    await database.transaction(work)
-    await lease.give_back()
-    await database.close()
+        await runtime.database.transaction(work)
 
 
-async def _open_account(tx: Tx, ids: Ids, clock: SystemClock, mode: str) -> AccountId:
-    accounts = Accounts(ids, clock, Vault(shop.SECRET_KEY), Audit(ids, clock))
-    settings = AccountSettings(
-        name="基准店",
-        kind="service",
-        appid=shop.APPID,
-        verified=True,
-        original_id=shop.ORIGINAL_ID,
-        mode=mode,
+def _rule(rule: shop.Rule) -> RuleInput:
+    answer = {"do": "reply", "with": {"kind": "text", "text": rule.answer}}
+    return RuleInput(
+        name=rule.name, kind=RuleKind(rule.kind), words=[rule.word], answers=[[answer]]
     )
-    keys = AccountKeys(secret=shop.SECRET, token=shop.TOKEN, aes_key=shop.AES_KEY)
-    return await accounts.create(tx, slug=shop.SLUG, settings=settings, keys=keys, actor=SYSTEM)
-
-
-async def _write_rules(
-    tx: Tx, ids: Ids, clock: SystemClock, account: AccountId, rules: tuple[shop.Rule, ...]
-) -> None:
-    now = clock.now()
-    await tx.many(
-        insert(Rule),
-        [
-            {
-                "id": ids.new(),
-                "account_id": account,
-                "name": rule.name,
-                "kind": rule.kind,
-                "words": [rule.word],
-                "priority": 0,
-                "enabled": True,
-                "answers": [[{"do": "reply", "with": {"kind": "text", "text": rule.answer}}]],
-                "version": 1,
-                "created_at": now,
-                "updated_at": now,
-            }
-            for rule in rules
-        ],
-    )
-    await tx.run(insert(Book), {"account_id": account, "version": 1})

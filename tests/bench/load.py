@@ -74,9 +74,10 @@ def _records(load: Load, first_id: int, count: int, now: int) -> Iterator[bytes]
     random = Random(first_id)
     cipher = PrpCrypto(b64decode(shop.AES_KEY + "="))
     for message_id, text in enumerate(shop.drawn_texts(random, count), first_id):
-        openid = f"oBenchFollower{random.randrange(load.followers):014d}"
+        number = random.randrange(load.followers)
+        openid = _openid(number)
         nonce = str(random.randrange(10**9, 10**10))
-        body = _message(openid, text, message_id, now)
+        body = message(number, text, message_id, now)
         query = (
             f"signature={_signature(str(now), nonce)}&timestamp={now}&nonce={nonce}&openid={openid}"
         )
@@ -95,9 +96,15 @@ def _record(query: str, body: bytes) -> bytes:
     return f"{len(head) + len(body):08d}".encode() + head + body
 
 
-def _message(openid: str, text: str, message_id: int, now: int) -> str:
+def _openid(number: int) -> str:
+    return f"oBenchFollower{number:014d}"
+
+
+def message(follower: int, text: str, message_id: int, now: int) -> str:
+    """The XML of a text that the follower of this number sends."""
+    sender = _cdata("FromUserName", _openid(follower))
     return (
-        f"<xml>{_cdata('ToUserName', shop.ORIGINAL_ID)}\n{_cdata('FromUserName', openid)}\n"
+        f"<xml>{_cdata('ToUserName', shop.ORIGINAL_ID)}\n{sender}\n"
         f"<CreateTime>{now}</CreateTime>\n{_cdata('MsgType', 'text')}\n{_cdata('Content', text)}\n"
         f"<MsgId>{message_id}</MsgId>\n</xml>"
     )

@@ -9,10 +9,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 60.0
 _GRACE_SECONDS = 15.0
 
@@ -24,7 +25,11 @@ class Running:
 
     def memory_mb(self) -> float:
         """Resident memory of the largest process of the family, in MB of 1,000,000 bytes."""
-        return max(_resident(pid) for pid in (self.pid, *_descendants(self.pid))) / 1e6
+        return max(_resident(pid) for pid in family(self.pid)) / 1e6
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the whole family so far."""
+        return sum(cpu_seconds(pid) for pid in family(self.pid))
 
 
 @contextmanager
@@ -45,6 +50,7 @@ def running(
             stderr=subprocess.STDOUT,
             env={**clean, **(environment or {})},
             start_new_session=True,
+            cwd=_ROOT,
         )
     try:
         _wait_until_it_speaks(process, port, log)
@@ -90,14 +96,28 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _descendants(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_descendants(int(child))]
+def family(pid: int) -> list[int]:
+    """The process and everything it started that still runs."""
+    found = [pid]
+    with suppress(FileNotFoundError):
+        for task in Path(f"/proc/{pid}/task").glob("*"):
+            for child in (task / "children").read_text().split():
+                found += family(int(child))
     return found
 
 
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far; nothing for one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _resident(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except FileNotFoundError:
+        return 0
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,5 +1,6 @@
 """What is measured, and how one of them is brought up, warmed and driven."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,10 @@ class Measured:
     run: Run
     memory_mb: float
     """Of the largest process, after the run."""
+    server_us: float
+    """CPU time of the server per answer, in microseconds."""
+    database_us: float
+    """The same of PostgreSQL."""
     faults: str
     """Why it does not count; empty when it does."""
 
@@ -71,7 +76,7 @@ class Bench:
         url = self._database(setup)
         log = self._folder / "server.log"
         try:
-            with running(_command(setup), log, _environment(setup, url)) as server:
+            with running(_command(setup), log, _environment(url, self._folder)) as server:
                 return self._drive(setup, connections, server, url)
         finally:
             if url:
@@ -96,6 +101,7 @@ class Bench:
         position = warm.position
         measured: dict[int, Measured] = {}
         for number in connections:
+            server_cpu, database_cpu = server.cpu_seconds(), self.databases.cpu_seconds()
             run = drive(
                 server.port,
                 file,
@@ -104,15 +110,24 @@ class Bench:
                 seconds=self._pace.run,
             )
             position = run.position
-            faults = run.faults(repeats_matter=bool(setup.database))
-            measured[number] = Measured(run, server.memory_mb(), faults)
+            answers = max(run.requests, 1) / 1e6
+            measured[number] = Measured(
+                run,
+                server.memory_mb(),
+                server_us=(server.cpu_seconds() - server_cpu) / answers,
+                database_us=(self.databases.cpu_seconds() - database_cpu) / answers,
+                faults=run.faults(repeats_matter=bool(setup.database)),
+            )
             self._say(_line(setup, number, measured[number]))
         return measured
 
 
 def _line(setup: Setup, connections: int, measured: Measured) -> str:
     run = measured.run
-    line = f"{setup} @{connections}: {run.rate:,.0f}/s, p50 {run.p50_ms:.0f} ms, p99 {run.p99_ms:.0f} ms"
+    line = (
+        f"{setup} @{connections}: {run.rate:,.0f}/s, p50 {run.p50_ms:.0f} ms, "
+        f"p99 {run.p99_ms:.0f} ms, CPU {measured.server_us:.0f}+{measured.database_us:.0f} µs"
+    )
     return f"{line}  INVALID ({measured.faults})" if measured.faults else line
 
 
@@ -125,17 +140,18 @@ def _command(setup: Setup) -> list[str]:
         case "one session":
             return uvicorn("tests.bench.servers.one_session:app")
         case _:
-            return uvicorn("tests.bench.servers.ours:app", "--workers", str(setup.processes))
+            serve = [sys.executable, "-m", "app", "serve", "--host", "127.0.0.1"]
+            return [*serve, "--port", "{port}", "--processes", str(setup.processes)]
 
 
-def _environment(setup: Setup, url: str) -> Mapping[str, str]:
+def _environment(url: str, folder: Path) -> Mapping[str, str]:
     if not url:
         return {}
     return {
         "GUANXI_DATABASE_URL": url,
         "GUANXI_SECRET_KEY": shop.SECRET_KEY,
         "GUANXI_LOG_LEVEL": "warning",
-        "BENCH_RULES": str(setup.rules),
+        "GUANXI_DATA_DIR": str(folder),
     }
 
 
