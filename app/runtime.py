@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from app.accounts.registry import AccountRegistry
 from app.accounts.service import Accounts
 from app.conversation.apart import HANDLER_SECONDS, ApartHandlers
@@ -18,7 +20,7 @@ from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
-from app.core.ids import Ids
+from app.core.ids import AccountId, Ids
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
 from app.core.vault import Vault
@@ -28,10 +30,14 @@ from app.db.database import Database, open_database
 from app.db.effects import EffectKind, EffectKinds
 from app.db.events import Events
 from app.db.slots import RENEW_SECONDS, SlotLease
+from app.db.wake import Wake, listen_url
 from app.db.writer import Writer
 from app.delivery.jobs import Jobs
+from app.delivery.maintenance import Maintenance
 from app.delivery.outbound import Outbox
 from app.delivery.runner import Runner
+from app.delivery.schedule import Timetable
+from app.delivery.sender import ApiOf, CustomerApi, Sender
 from app.delivery.tasks import Task, Tasks
 from app.engines.followers.effects import TagKind, UntagKind
 from app.engines.followers.inbound import Inbound as FollowersInbound
@@ -42,7 +48,12 @@ from app.engines.replies.service import Replies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
 from app.handlers import builtin
+from app.wechat.client import WechatApi
+from app.wechat.token_store import SqlTokenStore
+from app.wechat.tokens import Tokens
 
+API_SECONDS = 10.0
+"""What a call of the platform may take in all."""
 CONCURRENCY = 32
 """Jobs a process runs at once; they mostly wait for the network."""
 
@@ -55,7 +66,7 @@ class Extensions:
     """What is added to the built-in handlers, effects and actions."""
 
     routers: Sequence[Router] = ()
-    """Asked before the built-in ones."""
+    """Asked before the fallback."""
     kinds: Sequence[EffectKind[Any, Any]] = ()
     actions: Sequence[type[Action]] = ()
     intake: type[Intake] = Intake
@@ -79,6 +90,8 @@ class Runtime:
     jobs: Jobs
     runner: Runner
     outbox: Outbox
+    wechat: WechatApi
+    wake: Wake
     routing: Routing
     actions: ActionRegistry
     book: Book
@@ -102,10 +115,11 @@ async def open_runtime(
     clock = clock or SystemClock()
     rng = rng or SystemRng()
     database = open_database(settings, rng)
+    http = httpx.AsyncClient(timeout=API_SECONDS)
     lease = SlotLease(database, clock)
     try:
         ids = await lease.take()
-        runtime = _build(settings, clock, rng, database, ids, extensions or Extensions())
+        runtime = _build(settings, clock, rng, database, http, ids, extensions or Extensions())
         await runtime.accounts.refresh()
         await runtime.book.refresh()
         async with asyncio.TaskGroup() as tasks:
@@ -120,6 +134,7 @@ async def open_runtime(
                     loop.cancel()
         await lease.give_back()
     finally:
+        await http.aclose()
         await database.close()
 
 
@@ -129,6 +144,7 @@ def _loops(runtime: Runtime, lease: SlotLease) -> list[tuple[str, Any]]:
         ("writer", runtime.writer.run()),
         ("accounts", runtime.accounts.run()),
         ("replies", runtime.book.run()),
+        ("wake", runtime.wake.run()),
         ("slot", _renew(lease)),
         ("watchdog", Watchdog().run()),
     ]
@@ -139,6 +155,7 @@ def _build(
     clock: Clock,
     rng: Rng,
     database: Database,
+    http: httpx.AsyncClient,
     ids: Ids,
     extensions: Extensions,
 ) -> Runtime:
@@ -151,8 +168,15 @@ def _build(
     accounts = AccountRegistry(database, vault, clock, audit)
     tasks = Tasks()
     jobs = Jobs(tasks, clock)
-    outbox = Outbox(jobs, clock, FollowerRecipients(), events)
+    recipients = FollowerRecipients()
+    outbox = Outbox(jobs, clock, recipients, events)
+    tokens = Tokens(http, settings.wechat_api_base, SqlTokenStore(database, vault), clock)
+    wechat = WechatApi(http, settings.wechat_api_base, tokens)
+    Sender(database, tasks, jobs, outbox, recipients, events, _sending_api(accounts, wechat), clock)
+    timetable = Timetable(database, jobs, clock)
+    Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
     worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
+    wake = Wake(listen_url(settings))
     runner = Runner(
         database,
         jobs,
@@ -162,10 +186,13 @@ def _build(
         None,
         0 if settings.role == "web" else CONCURRENCY,
         rng=rng,
+        timetable=timetable,
         alone=settings.on_sqlite,
     )
+    jobs.on_enqueued(lambda: wake.hint("jobs"))
+    wake.subscribe("jobs", lambda _: runner.wake())
     deadline = Deadline(database, clock, runner)
-    routing = Routing([*extensions.routers, *builtin(book)])
+    routing = Routing(builtin(book, extensions.routers))
     floor = Floor(
         database=database,
         ids=ids,
@@ -202,6 +229,8 @@ def _build(
         jobs=jobs,
         runner=runner,
         outbox=outbox,
+        wechat=wechat,
+        wake=wake,
         routing=routing,
         actions=actions,
         book=book,
@@ -210,8 +239,20 @@ def _build(
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),
     )
-    runner._context = runtime
+    runner.services = runtime
     return runtime
+
+
+def _sending_api(accounts: AccountRegistry, wechat: WechatApi) -> ApiOf:
+    """The API of an account that may send customer messages."""
+
+    def api_of(account_id: int) -> CustomerApi | None:
+        account = accounts.by_id(AccountId(account_id))
+        if account is None or not account.view.may_send:
+            return None
+        return wechat.for_account(account)
+
+    return api_of
 
 
 async def _renew(lease: SlotLease) -> None:

@@ -257,7 +257,7 @@ class Intake:
     async def _answer(self, tx: Tx, cases: Sequence[_Case]) -> None:
         """The passive answer of each, or the apart job that will find it."""
         waiting = [c.follower.id for c in cases if c.follower.held and not c.snap.account.may_send]
-        held = await self._floor.outbox.take_held(tx, waiting) if waiting else {}
+        held = await self._floor.outbox.held(tx, waiting) if waiting else {}
         for case in cases:
             case.held = held.get(case.follower.id, ())
             if case.decision.apart is not None:
@@ -324,7 +324,9 @@ class Intake:
         if case.answer.status is not None and case.delivery.incoming.answerable:
             first = rest[0].reply if rest else None
             waiting = [from_dict(row.payload) for row in case.held]
-            reply, _, takes_new = join_held(waiting, first)
+            reply, carried, takes_new = join_held(waiting, first)
+            if carried:
+                await self._floor.outbox.mark_passive(tx, case.follower.id, case.held[:carried])
             if takes_new:
                 rest = rest[1:]
             if reply is not None:

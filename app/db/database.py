@@ -67,6 +67,7 @@ class Database(ABC):
     async def read(self, work: Work[T]) -> T:
         """Runs `work(tx)` on one consistent view of the data; writing there is an error."""
 
+    @abstractmethod
     async def checkpoint(self) -> None:
         """Moves the write-ahead log into the file, where the database leaves that to us."""
 
@@ -215,7 +216,7 @@ class SqliteDatabase(Database):
         with connection.begin():
             return run_inline(work(SqliteTx(connection)))
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self) -> None:  # nothing to do where the server sees to it
         """On a connection of its own and PASSIVE: it waits for nobody and nobody waits for it."""
         await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
 
@@ -283,6 +284,9 @@ class PostgresDatabase(Database):
         _ = await connection.begin()
         raw = await connection.get_raw_connection()
         return PostgresTx(connection, raw.driver_connection)
+
+    async def checkpoint(self) -> None:
+        """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -194,13 +194,6 @@ class Outbox:
         await self._recipients.add_held(tx, follower_id, -taken)
         await self._events.emit(tx, [_event("message.sent", row, route="passive") for row in rows])
 
-    async def take_held(self, tx: Tx, follower_ids: Sequence[int]) -> dict[int, list[HeldRow]]:
-        """`held` and `mark_passive` in one: whatever waits for these followers is answered with."""
-        taken = await self.held(tx, follower_ids)
-        for follower_id in sorted(taken):
-            await self.mark_passive(tx, follower_id, taken[follower_id])
-        return taken
-
     async def drain_soon(self, tx: Tx, followers: Mapping[int, int]) -> None:
         """One drain job for each follower (id → account), unless one waits already."""
         await self._jobs.enqueue_many(

@@ -71,7 +71,8 @@ class Runner:
         self._database = database
         self._tasks = tasks
         self._clock = clock
-        self._context = context
+        self.services = context
+        """What tasks are given; may be set until `run`, since it may need the runner itself."""
         self._concurrency = concurrency
         self._rng = rng
         self._timetable = timetable
@@ -259,7 +260,7 @@ class Runner:
     async def _attempt(self, job: Claimed) -> tuple[Outcome | None, object]:
         """One try. The outcome still to be written, if any, and what was returned or raised."""
         context = TaskContext(
-            self._database, self._clock, job, self._context, int(self._lease_seconds * 1000)
+            self._database, self._clock, job, self.services, int(self._lease_seconds * 1000)
         )
         started = self._clock.monotonic()
         try:

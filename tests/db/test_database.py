@@ -11,7 +11,7 @@ from app.db import receipts
 from app.db.database import Database, open_database
 from app.db.events import EventRow, Events
 from app.db.faults import is_passing
-from app.db.hot import Hot
+from app.db.hot import Hot, upsert
 from app.db.migrate import state
 from app.db.receipts import Receipt
 from app.db.slots import SlotLease
@@ -195,6 +195,22 @@ async def test_no_two_processes_share_a_slot(database: Database, clock: FakeCloc
     assert (await SlotLease(database, clock).take()).slot == 1
     clock.advance(minutes=6)
     assert (await SlotLease(database, clock).take()).slot == 0
+
+
+async def test_an_insert_that_met_a_conflict_counts_no_row(
+    database: Database, clock: FakeClock
+) -> None:
+    """What every guard of the form INSERT … ON CONFLICT relies on."""
+
+    async def put(tx: Tx) -> tuple[int, int]:
+        statement = upsert(tx.dialect, Receipt)
+        once = await tx.run(statement.values(row(clock, "a")).on_conflict_do_nothing())
+        rows = [row(clock, "a"), row(clock, "b")]
+        more = await tx.many(statement.on_conflict_do_nothing(), rows)
+        return once, more
+
+    assert await database.transaction(put) == (1, 1)
+    assert await database.transaction(put) == (0, 0)
 
 
 async def test_json_is_stored_as_json_not_as_a_text_of_it(
