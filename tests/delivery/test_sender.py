@@ -337,20 +337,30 @@ class TestHeld:
     async def test_it_can_be_carried_by_a_passive_answer_once(self, post: Post) -> None:
         await post.follower()
         await post.follower(2)
-        await post.put("one", "two", held=True)
+        await post.put("one", "two", "three", held=True)
 
-        taken = await post.database.transaction(lambda tx: post.outbox.take_held(tx, [1, 2]))
-        assert [row.payload["text"] for row in taken[1]] == ["one", "two"]
-        assert set(taken) == {1}
+        async def carry(tx: Tx, most: int) -> list[str]:
+            waiting = await post.outbox.held(tx, [1, 2])
+            assert set(waiting) <= {1}
+            rows = waiting.get(1, [])[:most]
+            await post.outbox.mark_passive(tx, 1, rows)
+            return [row.payload["text"] for row in rows]
+
+        stale = (await post.database.read(lambda tx: post.outbox.held(tx, [1])))[1]
+        assert await post.database.transaction(lambda tx: carry(tx, 2)) == ["one", "two"]
         assert [(r.state, r.route, r.sent_at) for r in await post.rows()] == [
-            ("sent", "passive", post.clock.now())
+            ("sent", "passive", post.clock.now()),
+            ("sent", "passive", post.clock.now()),
+            ("held", "held", None),
+        ]
+        assert await post.held() == 1
+        assert [(e[0], e[2]["route"]) for e in await post.happened()] == [
+            ("message.sent", "passive")
         ] * 2
-        assert await post.held() == 0
-        assert await post.database.transaction(lambda tx: post.outbox.take_held(tx, [1])) == {}
-        stale = taken[1]
         with pytest.raises(RuntimeError, match="2 held messages were taken by somebody else"):
             await post.database.transaction(lambda tx: post.outbox.mark_passive(tx, 1, stale))
-        await post.database.transaction(lambda tx: post.outbox.mark_passive(tx, 1, []))
+        assert await post.database.transaction(lambda tx: carry(tx, 9)) == ["three"]
+        assert await post.database.transaction(lambda tx: carry(tx, 9)) == []
 
     async def test_after_a_day_it_is_blocked_and_the_next_goes_on(self, post: Post) -> None:
         await post.follower()
