@@ -55,8 +55,10 @@ async def test_a_good_token_gives_its_role_and_accounts(
     assert first is not None
     assert second is not None
     assert (first.token_id, first.role, first.accounts) == (everything.id, Role.ADMIN, None)
-    assert second.role is Role.READ_ONLY
-    assert second.accounts == frozenset({AccountId(2**60), AccountId(7)})
+    assert (second.role, second.accounts) == (
+        Role.READ_ONLY,
+        frozenset({AccountId(2**60), AccountId(7)}),
+    )
 
 
 async def test_a_token_for_no_account_sees_none(
