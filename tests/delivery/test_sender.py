@@ -385,6 +385,45 @@ class TestHeld:
         assert await post.held() == 0
 
 
+async def test_an_outcome_that_cannot_be_written_at_all_shows_as_unknown(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process met a fault after the hand-over: nobody may send it again."""
+    await post.follower()
+    await post.grant(Grant.MESSAGE)
+    await post.put("one")
+
+    async def broken(tx: Tx, entry: Any) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(post.sender, "_sent", broken)
+    await post.drain()
+    assert await post.states() == ["sending"]
+    await post.drain(hours=1)
+    assert (await post.states(), post.platform.texts) == (["unknown"], ["one"])
+
+
+async def test_what_a_person_has_moved_meanwhile_is_left_alone(post: Post) -> None:
+    await post.follower()
+    await post.grant(Grant.MESSAGE)
+
+    class Moved:
+        async def send_custom(self, body: Mapping[str, Any]) -> None:
+            async def by_hand(tx: Tx) -> None:
+                await tx.run(update(Outbound).values(state="failed", error_code="BY_HAND"))
+
+            await post.database.transaction(by_hand)
+            if body["text"]["content"] == "two":
+                raise WechatError(45166)
+
+    post.sender._api_of = lambda _: Moved()
+    for text in ("one", "two"):
+        await post.put(text)
+        await post.drain()
+    assert {(r.state, r.error_code) for r in await post.rows()} == {("failed", "BY_HAND")}
+    assert await post.happened() == []
+
+
 async def test_what_waits_too_long_is_not_sent(post: Post) -> None:
     await post.follower()
     await post.put("old", expires_at=post.clock.now() + timedelta(seconds=10))
