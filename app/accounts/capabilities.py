@@ -5,9 +5,6 @@ interfaces). The platform has the last word: an interface may answer 48001 all t
 """
 
 from enum import StrEnum
-from typing import Literal, TypeAlias
-
-Kind: TypeAlias = Literal["subscription", "service"]
 
 
 class Capability(StrEnum):
@@ -67,18 +64,19 @@ _SERVICE = _SUBSCRIPTION | {
 _SERVICE_UNVERIFIED = _EVERYBODY | {Capability.MENU, Capability.PUBLISH}
 
 
+_TABLE = {
+    ("subscription", False): _EVERYBODY,
+    ("subscription", True): _SUBSCRIPTION,
+    ("service", False): _SERVICE_UNVERIFIED,
+    ("service", True): _SERVICE,
+}
+
+
 def capabilities(kind: str, verified: bool) -> frozenset[Capability]:
     """What an account may do. Raises `ValueError` for a kind that does not exist."""
-    match kind, verified:
-        case "subscription", False:
-            return _EVERYBODY
-        case "subscription", True:
-            return _SUBSCRIPTION
-        case "service", False:
-            return _SERVICE_UNVERIFIED
-        case "service", True:
-            return _SERVICE
-    raise ValueError(f"unknown kind of account: {kind!r}")
+    if (kind, verified) not in _TABLE:
+        raise ValueError(f"unknown kind of account: {kind!r}")
+    return _TABLE[kind, verified]
 
 
 def may_send(kind: str, verified: bool) -> bool:

@@ -35,8 +35,13 @@ class BadMode(Invalid):
 
 class BadOriginalId(Invalid):
     code = "BAD_ORIGINAL_ID"
-    zh = "原始 ID 以 gh_ 开头，后接字母或数字，在公众平台“账号详情”里可以看到（收到：{original_id}）"
-    en = "The original id is gh_ and letters or digits, shown in the platform's account details (got: {original_id})"
+    zh = (
+        "原始 ID 以 gh_ 开头，后接字母或数字，在公众平台“账号详情”里可以看到（收到：{original_id}）"
+    )
+    en = (
+        "The original id is gh_ and letters or digits; the platform shows it in the account details "
+        "(got: {original_id})"
+    )
 
 
 class BadAppId(Invalid):
@@ -98,7 +103,9 @@ class EmptyToken(AppError):
 
     code = "EMPTY_TOKEN"
     zh = "公众号 {account} 没有设置令牌 Token；请运行 python -m app setup account --slug {account} --token …"
-    en = "Account {account} has no token; run python -m app setup account --slug {account} --token …"
+    en = (
+        "Account {account} has no token; run python -m app setup account --slug {account} --token …"
+    )
 
 
 class BrokenAccount(AppError):

@@ -48,6 +48,11 @@ class LiveAccount:
     view: AccountView
     capabilities: frozenset[Capability] = field(repr=False)
 
+    @property
+    def account_id(self) -> AccountId:
+        """The id, as `wechat.tokens.ApiCredentials` calls it."""
+        return self.id
+
 
 @dataclass(frozen=True, slots=True)
 class _State:

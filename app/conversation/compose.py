@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from app.core.decisions import AccountView, FollowerView
+from app.core.decisions import AccountView
 from app.core.replies import Reply, TextReply
 from app.core.text import cut_bytes
 from app.wechat.limits import TEXT_BYTES
@@ -71,7 +71,7 @@ def join_held(held: Sequence[Reply], new: Reply | None) -> tuple[Reply | None, i
     return first, min(carried, len(held)), takes_new
 
 
-def apology(account: AccountView, follower: FollowerView) -> TextReply:
+def apology(account: AccountView) -> TextReply:
     """What a follower hears when a handler failed: an honest word and, if known, a person's contact."""
     words = "抱歉，刚才处理您的消息时出了点问题，我们已经收到并会尽快处理。"
     return TextReply(f"{words}\n{account.contact}" if account.contact else words)

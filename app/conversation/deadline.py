@@ -39,6 +39,10 @@ class Deadline:
         for event in self._settled.get(key, ()):
             event.set()
 
+    def waits(self, key: ReceiptKey) -> bool:
+        """Whether a request in this process still waits for this answer."""
+        return key in self._settled
+
     async def wait(self, delivery: Delivery, pending: Answer) -> Answer | None:
         """The handler's answer, the empty success at the deadline, or None: leave it unanswered.
 
@@ -52,7 +56,7 @@ class Deadline:
         self._settled[delivery.receipt].append(event)
         try:
             if pending.claimed is not None:
-                self._runner.adopt(pending.claimed)
+                _ = self._runner.adopt(pending.claimed)
             answer = await self._watch(delivery, event, until)
         finally:
             self._forget(delivery.receipt, event)
@@ -85,7 +89,11 @@ class Deadline:
         """Closes the door; the handler's answer, if that was quicker."""
 
         async def work(tx: Tx) -> Answer:
-            return EMPTY if await close_door(tx, delivery.receipt) else await _read(tx, delivery.receipt)
+            return (
+                EMPTY
+                if await close_door(tx, delivery.receipt)
+                else await _read(tx, delivery.receipt)
+            )
 
         return await self._database.transaction(work, urgent=True)
 

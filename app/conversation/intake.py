@@ -29,8 +29,9 @@ from app.db.events import Events
 from app.db.tx import Tx
 from app.db.writer import LATER, Later
 from app.delivery import window, windows
-from app.delivery.jobs import Claimed, Jobs, Task
+from app.delivery.jobs import Claimed, Jobs
 from app.delivery.outbound import HeldRow, NewMessage, Outbox
+from app.delivery.tasks import Task
 from app.engines.followers import inbound as followers
 from app.engines.followers.inbound import Contact, Locked, Who
 from app.engines.followers.tags import read_tags
@@ -79,7 +80,6 @@ class Floor:
     events: Events
     jobs: Jobs
     outbox: Outbox
-    apart: Task
     worker: str
     """This process, as jobs know it."""
 
@@ -87,8 +87,10 @@ class Floor:
 class Intake:
     """`commit` and `rescue` are what the writer calls."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Floor, apart: Task) -> None:
+        """`apart` is the task that runs apart handlers."""
         self._floor = floor
+        self._apart = apart
 
     async def commit(self, batch: Sequence[Delivery]) -> Sequence[Answer | Later]:
         """One transaction for the whole batch; an answer for each delivery, in order.
@@ -96,9 +98,7 @@ class Intake:
         `LATER` for one whose follower another process holds. Run again after a conflict or a lost
         connection it finds what was stored, so an unknown outcome of COMMIT does no harm.
         """
-        return await self._floor.database.transaction(
-            lambda tx: self._work(tx, batch), urgent=True
-        )
+        return await self._floor.database.transaction(lambda tx: self._work(tx, batch), urgent=True)
 
     async def rescue(self, delivery: Delivery, error: Exception) -> Answer:
         """Stores a delivery whose effects failed, with an apology and a `fault` event.
@@ -230,9 +230,7 @@ class Intake:
             cases.append(_Case(delivery, follower, conversation, snap, decision, error))
         return cases
 
-    def _decide(
-        self, snap: Snapshot, fault: Exception | None
-    ) -> tuple[Decision, Exception | None]:
+    def _decide(self, snap: Snapshot, fault: Exception | None) -> tuple[Decision, Exception | None]:
         """What the handlers say, or the apology that stands for one that failed."""
         if fault is None:
             try:
@@ -241,7 +239,7 @@ class Intake:
                 fault = error
         _FAULTS.labels("decide").inc()
         _LOG.error("handler.failed", key=snap.key, error=repr(fault), exc_info=fault)
-        words = [apology(snap.account, snap.follower)] if snap.incoming.answerable else []
+        words = [apology(snap.account)] if snap.incoming.answerable else []
         return Decision.say(*words, fault=type(fault).__name__), fault
 
     async def _apply(self, tx: Tx, cases: Sequence[_Case]) -> None:
@@ -269,7 +267,7 @@ class Intake:
         delivery = case.delivery
         return await self._floor.jobs.begin_here(
             tx,
-            self._floor.apart,
+            self._apart,
             {
                 "account_id": delivery.account.id,
                 "key": delivery.key,
@@ -294,7 +292,7 @@ class Intake:
             if c.decision.flow is not KEEP
         ]
         if flows:
-            await write_flows(tx, flows, floor.clock.now())  # type: ignore[arg-type]  # KEEP is out
+            await write_flows(tx, flows, floor.clock.now())
         await windows.grant(tx, [g for case in cases if (g := _grant(case)) is not None])
         for case, turn in zip(cases, turns, strict=True):
             await self._settle(tx, case, turn)
@@ -303,7 +301,7 @@ class Intake:
 
     def _turn(self, case: _Case) -> Turn:
         delivery, incoming = case.delivery, case.delivery.incoming
-        said = self._floor.support.place(case.conversation, case.replies)
+        said = self._floor.support.place(case.replies, case.conversation.last_seq + 2)
         return Turn(
             account_id=delivery.account.id,
             follower_id=case.follower.id,

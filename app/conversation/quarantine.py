@@ -47,7 +47,10 @@ class Quarantine:
     async def _prune(self, tx: Tx, account_id: AccountId) -> None:
         of_account = Quarantined.account_id == account_id
         oldest_kept = await tx.value(
-            select(Quarantined.id).where(of_account).order_by(Quarantined.id.desc()).offset(KEPT - 1)
+            select(Quarantined.id)
+            .where(of_account)
+            .order_by(Quarantined.id.desc())
+            .offset(KEPT - 1)
         )
         if oldest_kept is not None:
             await tx.run(delete(Quarantined).where(of_account, Quarantined.id < oldest_kept))
@@ -56,6 +59,8 @@ class Quarantine:
 async def count_quarantined(tx: Tx, account_id: int) -> int:
     return int(
         await tx.value(
-            select(func.count()).select_from(Quarantined).where(Quarantined.account_id == account_id)
+            select(func.count())
+            .select_from(Quarantined)
+            .where(Quarantined.account_id == account_id)
         )
     )

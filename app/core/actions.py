@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.core.decisions import Decision, Snapshot, Step
+from app.core.decisions import KEEP, Decision, FlowState, Keep, Snapshot, Step
 from app.core.errors import Invalid
 
 
@@ -77,10 +77,10 @@ class ActionRegistry:
 def run(actions: Sequence[Action], snap: Snapshot, why: Mapping[str, Any]) -> Decision:
     """The decisions of several actions as one: steps in order, the last word on the flow wins."""
     steps: list[Step] = []
-    whole = Decision(why=why)
+    flow: FlowState | Keep | None = KEEP
     for action in actions:
         part = action.decide(snap)
         steps.extend(part.steps)
-        if part.flow is not whole.flow:
-            whole = Decision(flow=part.flow, why=why)
-    return Decision(steps=tuple(steps), flow=whole.flow, why=why)
+        if part.flow is not KEEP:
+            flow = part.flow
+    return Decision(steps=tuple(steps), flow=flow, why=why)

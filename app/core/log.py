@@ -82,7 +82,7 @@ def setup_logging(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(getattr(logging, level.upper()), logging.INFO))
-    for noisy in ("httpx", "httpcore", "uvicorn.access"):
+    for noisy in ("alembic", "httpx", "httpcore", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -1,5 +1,6 @@
 """All settings, read once at start. Every field documents itself: default, meaning, example."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +67,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged."
     )
+    metrics_dir: str = Field(
+        "",
+        description="Set by `serve` for its processes: where they keep figures for `/metrics` in common.",
+    )
     simulator: bool = Field(
         False,
         description="Serves the WeChat simulator under `/simulator`. Refused together with a public URL, "
@@ -109,3 +114,8 @@ class Settings(BaseSettings):
             )
         if self.role == "worker" and self.on_sqlite:
             raise BadSettings(problem="on SQLite the worker runs inside `serve`; use role `all`")
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment for a process of our own, with these variables set."""
+    return {**os.environ, **changes}

@@ -16,13 +16,13 @@ from app.db.tx import Tx
 
 class AuditRow(Base):
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_account_id_object_id", "account_id", "object", "id"),)
+    __table_args__ = (Index("ix_audit_account_id_target_id", "account_id", "target", "id"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     account_id: Mapped[int | None] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(String(80))
     action: Mapped[str] = mapped_column(String(64))
-    target: Mapped[str] = mapped_column("object", String(80))
+    target: Mapped[str] = mapped_column(String(80))
     before: Mapped[object | None] = mapped_column(Json)
     after: Mapped[object | None] = mapped_column(Json)
     ip: Mapped[str | None] = mapped_column(String(45))

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
-from app.db.faults import is_conflict, original
+from app.db.faults import is_conflict, is_lock_timeout, original
 from app.db.tx import PostgresTx, SqliteTx, Watched, Work, run_inline
 
 T = TypeVar("T")
@@ -50,7 +50,8 @@ class Database(ABC):
             try:
                 result, hooks = await self._write(work, urgent)
             except Exception as error:
-                if attempt == TRIES or not is_conflict(error):
+                again = is_conflict(error) or (is_lock_timeout(error) and not urgent)
+                if attempt == TRIES or not again:
                     raise
                 await asyncio.sleep(0.01 * attempt * (1 + self._rng.random()))
             else:
@@ -65,6 +66,10 @@ class Database(ABC):
     @abstractmethod
     async def read(self, work: Work[T]) -> T:
         """Runs `work(tx)` on one consistent view of the data; writing there is an error."""
+
+    @abstractmethod
+    async def checkpoint(self) -> None:
+        """Moves the write-ahead log into the file, where the database leaves that to us."""
 
     @abstractmethod
     async def close(self) -> None: ...
@@ -211,6 +216,17 @@ class SqliteDatabase(Database):
         with connection.begin():
             return run_inline(work(SqliteTx(connection)))
 
+    async def checkpoint(self) -> None:  # nothing to do where the server sees to it
+        """On a connection of its own and PASSIVE: it waits for nobody and nobody waits for it."""
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        connection = sqlite3.connect(make_url(self.url).database or "")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
+
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._thread.stop)
@@ -268,6 +284,9 @@ class PostgresDatabase(Database):
         _ = await connection.begin()
         raw = await connection.get_raw_connection()
         return PostgresTx(connection, raw.driver_connection)
+
+    async def checkpoint(self) -> None:
+        """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
         await self._engine.dispose()

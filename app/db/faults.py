@@ -34,6 +34,12 @@ def is_conflict(error: BaseException) -> bool:
     return False
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """A row was held by another transaction for longer than `lock_timeout` (PostgreSQL)."""
+    inner = original(error)
+    return isinstance(inner, psycopg.Error) and inner.sqlstate == "55P03"
+
+
 def is_passing(error: BaseException) -> bool:
     """The database is busy, full or away; what was asked of it is not at fault."""
     inner = original(error)

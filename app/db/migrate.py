@@ -1,6 +1,7 @@
 """Brings the database to the version this program needs."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy
@@ -73,8 +74,14 @@ def state(url: str) -> MigrationState:
     return found
 
 
+@cache
+def wanted() -> str | None:
+    """The version this program needs."""
+    return ScriptDirectory.from_config(config()).get_current_head()
+
+
 def _state(connection: Connection) -> MigrationState:
     return MigrationState(
         current=MigrationContext.configure(connection).get_current_revision(),
-        wanted=ScriptDirectory.from_config(config()).get_current_head(),
+        wanted=wanted(),
     )

@@ -16,6 +16,8 @@ Params: TypeAlias = Mapping[str, Any]
 Work: TypeAlias = Callable[["Tx"], Coroutine[Any, Any, T]]
 
 
+_COUNTED = {"preserve_rowcount": True}
+"""Without it an INSERT … ON CONFLICT counts -1 rows on PostgreSQL, which looks like a success."""
 _OUTSIDE = "only the transaction itself may be awaited inside a transaction"
 
 
@@ -86,7 +88,7 @@ class SqliteTx(Tx):
         if isinstance(statement, Hot):
             prepared = statement.prepared("sqlite")
             return int(self._raw.execute(prepared.text, prepared.values(params or {})).rowcount)
-        return self._connection.execute(statement, params).rowcount
+        return self._connection.execute(statement, params, execution_options=_COUNTED).rowcount
 
     async def many(self, statement: Statement, rows: Sequence[Params]) -> int:
         if not rows:
@@ -95,7 +97,7 @@ class SqliteTx(Tx):
             prepared = statement.prepared("sqlite")
             values = [prepared.values(row) for row in rows]
             return int(self._raw.executemany(prepared.text, values).rowcount)
-        return self._connection.execute(statement, list(rows)).rowcount
+        return self._connection.execute(statement, list(rows), execution_options=_COUNTED).rowcount
 
 
 class PostgresTx(Tx):
@@ -118,7 +120,8 @@ class PostgresTx(Tx):
     async def run(self, statement: Statement, params: Params | None = None) -> int:
         if isinstance(statement, Hot):
             return int((await self._send(statement.prepared("postgresql"), params)).rowcount)
-        return int((await self._alone(self._connection.execute(statement, params))).rowcount)
+        found = self._connection.execute(statement, params, execution_options=_COUNTED)
+        return int((await self._alone(found)).rowcount)
 
     async def many(self, statement: Statement, rows: Sequence[Params]) -> int:
         if not rows:
@@ -130,7 +133,8 @@ class PostgresTx(Tx):
                 cursor.executemany(prepared.text, [prepared.values(row) for row in rows])
             )
             return int(cursor.rowcount)
-        return int((await self._alone(self._connection.execute(statement, list(rows)))).rowcount)
+        found = self._connection.execute(statement, list(rows), execution_options=_COUNTED)
+        return int((await self._alone(found)).rowcount)
 
     async def _send(self, prepared: Prepared, params: Params | None) -> Any:
         return await self._alone(self._raw.execute(prepared.text, prepared.values(params or {})))

@@ -25,10 +25,11 @@ class SendWindow(Base):
     __tablename__ = "send_window"
     __table_args__ = (CheckConstraint("used <= quota", name="quota"),)
 
-    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     follower_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """First in the key: followers' ids are unique over all accounts, and reads go by them alone."""
     bucket: Mapped[str] = mapped_column(String(12), primary_key=True)
     """`message`, `menu`, `subscribe` or `scan`."""
+    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     source_key: Mapped[str] = mapped_column(String(200))
     granted_at: Mapped[datetime] = mapped_column(Utc)
     expires_at: Mapped[datetime] = mapped_column(Utc)
@@ -37,7 +38,8 @@ class SendWindow(Base):
     used_by_bot: Mapped[int] = mapped_column(SmallInteger)
 
 
-_OPEN = text("state NOT IN ('sent', 'failed', 'blocked', 'unknown')")
+_OPEN = text("state IN ('queued', 'sending', 'held')")
+_HELD = text("state = 'held'")
 
 
 class Outbound(Base):
@@ -47,12 +49,17 @@ class Outbound(Base):
     __table_args__ = (
         Index(
             "ix_outbound_open",
-            "account_id",
             "follower_id",
             "conversation_id",
             "seq",
             sqlite_where=_OPEN,
             postgresql_where=_OPEN,
+        ),
+        Index(
+            "ix_outbound_held",
+            "expires_at",
+            sqlite_where=_HELD,
+            postgresql_where=_HELD,
         ),
     )
 
@@ -69,7 +76,10 @@ class Outbound(Base):
     """Written by the bot, which leaves the last sends of a window to people."""
     payload: Mapped[object] = mapped_column(Json)
     state: Mapped[str] = mapped_column(String(8))
+    """Open: `queued`, `sending`, `held`. Final: `sent`, `failed`, `blocked`, `unknown`."""
     route: Mapped[str] = mapped_column(String(16))
+    """`customer`, or `held` for one that waits for the next contact when no window is open; once
+    sent, what it went by: `customer` or `passive`."""
     lane: Mapped[int] = mapped_column(BigInteger)
     attempts: Mapped[int] = mapped_column(SmallInteger)
     next_attempt_at: Mapped[datetime | None] = mapped_column(Utc)
@@ -106,7 +116,11 @@ class Job(Base):
             sqlite_where=_WAITING_DEDUP,
             postgresql_where=_WAITING_DEDUP,
         ),
-        {"sqlite_autoincrement": True},
+        {
+            "sqlite_autoincrement": True,
+            # rows change three times in their short lives: room to update in place, early cleaning
+            "postgresql_with": {"fillfactor": 70, "autovacuum_vacuum_scale_factor": 0.01},
+        },
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)

@@ -1,1 +1,1 @@
-"""The outer door: webhook, API, pages."""
+"""The HTTP doors: deliveries, the API, health, documentation."""

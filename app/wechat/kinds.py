@@ -141,11 +141,11 @@ EVENTS: dict[str, Reader] = dict(
         ),
         _event("user_enter_tempsession", m.EnterTempSession),
         # What the platform reports
-        _event("templatesendjobfinish", m.TemplateSent, message_id="MsgID"),
+        _event("templatesendjobfinish", m.TemplateSent, job_id="MsgID"),
         _event(
             "masssendjobfinish",
             m.MassSent,
-            message_id="MsgID",
+            job_id="MsgID",
             total="TotalCount",
             filtered="FilterCount",
             sent="SentCount",
@@ -295,6 +295,6 @@ DEVICE_TEXT: Reader = _event(
     "device_text",
     m.DeviceText,
     content="Content",  # wechatpy decodes it, and fails on what is no text
-    message_id="MsgID",
+    device_message_id="MsgID",
     openid="OpenID",
 )[1]

@@ -66,7 +66,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.BigInteger(), nullable=True),
         sa.Column("actor", sa.String(length=80), nullable=False),
         sa.Column("action", sa.String(length=64), nullable=False),
-        sa.Column("object", sa.String(length=80), nullable=False),
+        sa.Column("target", sa.String(length=80), nullable=False),
         sa.Column("before", Json(), nullable=True),
         sa.Column("after", Json(), nullable=True),
         sa.Column("ip", sa.String(length=45), nullable=True),
@@ -75,7 +75,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
     op.create_index(
-        "ix_audit_account_id_object_id", "audit", ["account_id", "object", "id"], unique=False
+        "ix_audit_account_id_target_id", "audit", ["account_id", "target", "id"], unique=False
     )
 
     op.create_table(
@@ -358,12 +358,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_outbound"),
     )
     op.create_index(
+        "ix_outbound_held",
+        "outbound",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
         "ix_outbound_open",
         "outbound",
-        ["account_id", "follower_id", "conversation_id", "seq"],
+        ["follower_id", "conversation_id", "seq"],
         unique=False,
-        sqlite_where=sa.text("state NOT IN ('sent', 'failed', 'blocked', 'unknown')"),
-        postgresql_where=sa.text("state NOT IN ('sent', 'failed', 'blocked', 'unknown')"),
+        sqlite_where=sa.text("state IN ('queued', 'sending', 'held')"),
+        postgresql_where=sa.text("state IN ('queued', 'sending', 'held')"),
     )
 
     op.create_table(
@@ -467,9 +475,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "send_window",
-        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("follower_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("bucket", sa.String(length=12), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("source_key", sa.String(length=200), nullable=False),
         sa.Column("granted_at", Utc(), nullable=False),
         sa.Column("expires_at", Utc(), nullable=False),
@@ -477,7 +485,7 @@ def upgrade() -> None:
         sa.Column("used", sa.SmallInteger(), nullable=False),
         sa.Column("used_by_bot", sa.SmallInteger(), nullable=False),
         sa.CheckConstraint("used <= quota", name="ck_send_window_quota"),
-        sa.PrimaryKeyConstraint("account_id", "follower_id", "bucket", name="pk_send_window"),
+        sa.PrimaryKeyConstraint("follower_id", "bucket", "account_id", name="pk_send_window"),
     )
     op.create_table(
         "slot",

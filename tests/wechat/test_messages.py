@@ -5,6 +5,7 @@ import hashlib
 import json
 
 import pytest
+import xmltodict
 from wechatpy import parse_message
 
 from app.core.incoming import Grant, Incoming, Kind
@@ -90,14 +91,12 @@ def test_fields_are_whole_and_json_ready(file: str) -> None:
     xml = read(file)
     message = parse(xml)
     assert json.loads(json.dumps(message.fields)) == message.fields
-    assert sorted(_leaves(message.fields)) == sorted(_leaves(parse_message_fields(xml)))
+    assert sorted(_leaves(message.fields)) == sorted(_leaves(_xmltodict(xml)))
     json.dumps(dict(message.incoming().data))
 
 
-def parse_message_fields(xml: str) -> object:
-    """The mapping that wechatpy's parser hands to its class, before it is changed."""
-    import xmltodict
-
+def _xmltodict(xml: str) -> object:
+    """The body as another reader sees it."""
     return xmltodict.parse(xml, strip_whitespace=False)["xml"]
 
 
@@ -119,8 +118,9 @@ def test_wechatpy_agrees(file: str) -> None:
         ours.account,
         ours.created_at,
     )
-    for name in type(theirs)._fields:
-        mine = getattr(ours, name, None)
+    own = {field.name for field in dataclasses.fields(ours)} - _ENVELOPE
+    for name in own & set(type(theirs)._fields):
+        mine = getattr(ours, name)
         if isinstance(mine, str | int | float) and not isinstance(ours, m.DeviceText):
             their = getattr(theirs, name)
             if (type(ours).__name__, name) not in _WECHATPY_IS_WRONG:

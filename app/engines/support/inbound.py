@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import SmallInteger, bindparam, func, select, update
 
+from app.core.errors import NotFound
 from app.core.events import Event
 from app.core.ids import ConversationId, FollowerId, Ids, MessageId, short_code
 from app.core.incoming import Incoming, Kind
@@ -78,6 +79,17 @@ _FIND = Hot(
         Conversation.reopen_count,
     ).where(InList(Conversation.follower_id, "followers"), Conversation.state != "closed")
 )
+_GET = Hot(
+    select(
+        Conversation.id,
+        Conversation.state,
+        Conversation.owner_kind,
+        Conversation.version,
+        Conversation.last_message_seq,
+        Conversation.bot_misses,
+        Conversation.reopen_count,
+    ).where(Conversation.id == bindparam("conversation"))
+)
 _NEW = hot_insert(Conversation, *(c.name for c in Conversation.__table__.columns))
 _MOVE = Hot(
     update(Conversation)
@@ -95,6 +107,16 @@ _MOVE = Hot(
         reopen_count=bindparam("now_reopened", type_=SmallInteger()),
         resolved_at=bindparam("resolved", type_=Utc()),
         resolution_code=bindparam("resolution"),
+        preview=bindparam("now_preview"),
+    )
+)
+_GROW = Hot(
+    update(Conversation)
+    .where(Conversation.id == bindparam("conversation"), Conversation.version == bindparam("seen"))
+    .values(
+        version=bindparam("now_version"),
+        last_message_seq=bindparam("now_seq"),
+        last_outbound_at=bindparam("outbound_at", type_=Utc()),
         preview=bindparam("now_preview"),
     )
 )
@@ -139,12 +161,51 @@ class Inbound:
                 )
         return found
 
-    def place(self, conversation: Found, replies: Sequence[Reply]) -> tuple[Said, ...]:
-        """The replies in the order they are said, after the contact that caused them."""
-        first = conversation.last_seq + 2
+    async def get(self, tx: Tx, conversation: ConversationId) -> Found:
+        """A conversation whose follower is locked."""
+        row = await tx.first(_GET, {"conversation": conversation})
+        if row is None:
+            raise NotFound(what=f"conversation {conversation}")
+        return Found(ConversationId(row[0]), *row[1:])
+
+    def place(self, replies: Sequence[Reply], first_seq: int) -> tuple[Said, ...]:
+        """The replies in the order they are said, from a place in the conversation on."""
         return tuple(
-            Said(MessageId(self._ids.new()), seq, reply) for seq, reply in enumerate(replies, first)
+            Said(MessageId(self._ids.new()), seq, reply)
+            for seq, reply in enumerate(replies, first_seq)
         )
+
+    async def append(
+        self,
+        tx: Tx,
+        account_id: int,
+        follower: FollowerId,
+        conversation: Found,
+        said: Sequence[Said],
+        at: datetime,
+    ) -> list[Event]:
+        """Adds what is said after the contact it answers was stored; the events to announce."""
+        if not said:
+            return []
+        moved = await tx.run(
+            _GROW,
+            {
+                "conversation": conversation.id,
+                "seen": conversation.version,
+                "now_version": conversation.version + len(said),
+                "now_seq": said[-1].seq,
+                "outbound_at": at,
+                "now_preview": plain_text(said[-1].reply)[:PREVIEW_CHARACTERS],
+            },
+        )
+        if moved != 1:
+            raise ConversationMoved
+        common = _common(account_id, follower, conversation.id, at)
+        await tx.many(_MESSAGE, [common | said_row(one) for one in said])
+        return [
+            _created(account_id, conversation, one.id, one.seq, "out", one.reply.kind, place)
+            for place, one in enumerate(said, 1)
+        ]
 
     async def write(self, tx: Tx, turns: Sequence[Turn]) -> list[Event]:
         """Moves or makes the conversations, stores every message; the events to announce."""
@@ -223,14 +284,20 @@ def _move_row(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _messages(turn: Turn) -> list[dict[str, Any]]:
-    common = {
-        "account_id": turn.account_id,
-        "conversation_id": turn.conversation.id,
-        "follower_id": turn.follower_id,
+def _common(
+    account_id: int, follower: FollowerId, conversation: ConversationId, at: datetime
+) -> dict[str, Any]:
+    return {
+        "account_id": account_id,
+        "conversation_id": conversation,
+        "follower_id": follower,
         "private": False,
-        "created_at": turn.at,
+        "created_at": at,
     }
+
+
+def _messages(turn: Turn) -> list[dict[str, Any]]:
+    common = _common(turn.account_id, turn.follower_id, turn.conversation.id, turn.at)
     incoming = turn.incoming
     contact = common | {
         "id": turn.message_id,
@@ -278,25 +345,29 @@ def said_row(said: Said) -> dict[str, Any]:
 
 
 def _events(turn: Turn) -> list[Event]:
-    version = turn.conversation.version
-    first = _created(turn, turn.message_id, turn.seq, "in", turn.incoming.kind.value, version + 1)
+    told = [(turn.message_id, turn.seq, "in", turn.incoming.kind.value)]
+    told += [(said.id, said.seq, "out", said.reply.kind) for said in turn.said]
     return [
-        first,
-        *(
-            _created(turn, said.id, said.seq, "out", said.reply.kind, version + 1 + place)
-            for place, said in enumerate(turn.said, 1)
-        ),
+        _created(turn.account_id, turn.conversation, message, seq, direction, kind, place)
+        for place, (message, seq, direction, kind) in enumerate(told, 1)
     ]
 
 
 def _created(
-    turn: Turn, message: MessageId, seq: int, direction: str, kind: str, version: int
+    account_id: int,
+    conversation: Found,
+    message: MessageId,
+    seq: int,
+    direction: str,
+    kind: str,
+    place: int,
 ) -> Event:
+    """`place` counts the changes of this transaction, each a version of the conversation."""
     return Event(
-        turn.account_id,
+        account_id,
         "message.created",
         "conversation",
-        turn.conversation.id,
+        conversation.id,
         {"message_id": str(message), "seq": seq, "direction": direction, "kind": kind},
-        version,
+        conversation.version + place,
     )

@@ -13,7 +13,8 @@ class TemplateSent(Report):
     type_name: ClassVar[str] = "template_send_job_finish"
     identity: ClassVar[tuple[str, ...]] = ("Event", "MsgID")
 
-    message_id: int | None
+    job_id: int | None
+    """The msgid that the send call returned."""
     status: str
     """`success`, `failed:user block` or `failed: system failed`, blanks as they come."""
 
@@ -53,7 +54,8 @@ class MassSent(Report):
     type_name: ClassVar[str] = "mass_send_job_finish"
     identity: ClassVar[tuple[str, ...]] = ("Event", "MsgID")
 
-    message_id: int | None
+    job_id: int | None
+    """The msg_id that the send call returned."""
     status: str
     """`send success`, `send fail` or `err(N)`."""
     total: int | None

@@ -171,5 +171,5 @@ class DeviceText(FollowerEvent):
     session_id: str
     content: str
     """Base64, as it came: it may be binary."""
-    message_id: int | None
+    device_message_id: int | None
     openid: str

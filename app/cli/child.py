@@ -1,0 +1,62 @@
+"""One serving process, started by `serve`: `python -m app.cli.child LISTENING_FD ALIVE_FD`."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import uvicorn
+
+from app.cli.complaints import complain, explained, load_settings
+from app.core.log import setup_logging
+from app.main import create_app
+
+GRACE_SECONDS = 7
+"""Held deliveries last at most 5 s, so the server never has to cut one off with an answer of its own."""
+_PARENT_GONE_SECONDS = 10.0
+START_FAILED = 3
+
+
+def main(listening: int, alive: int) -> int:
+    settings = load_settings()
+    setup_logging(settings.log_format, settings.log_level)
+    threading.Thread(target=_end_with_parent, args=(alive,), name="parent", daemon=True).start()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,  # the application believes only the proxies of its settings
+            server_header=False,
+            timeout_keep_alive=65,  # longer than common proxies keep theirs
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    server.run(sockets=[socket.socket(fileno=listening)])
+    return 0 if server.started else START_FAILED
+
+
+def _end_with_parent(alive: int) -> None:
+    """Stops this process when the parent is gone: the pipe it holds the other end of then closes."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_PARENT_GONE_SECONDS)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        code = main(int(sys.argv[1]), int(sys.argv[2]))
+    except Exception as error:
+        complaint = explained(error)
+        if complaint is None:
+            raise
+        complain(complaint)
+        code = START_FAILED
+    sys.exit(code)

@@ -1,0 +1,25 @@
+"""All commands. Every option can be given on the command line; nothing asks."""
+
+import typer
+
+from app.cli import doctor, migrate, openapi, serve, setup, work
+from app.cli.complaints import Forgiving
+
+app = typer.Typer(
+    name="guanxi",
+    cls=Forgiving,
+    help="Guanxi 关系：微信公众号服务器 · a self-hosted server for WeChat official accounts",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("work")(work.work)
+app.command("migrate")(migrate.migrate)
+app.add_typer(setup.app, name="setup")
+app.command("doctor")(doctor.doctor)
+app.command("openapi")(openapi.openapi)
+
+
+def main() -> None:
+    app()

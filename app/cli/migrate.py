@@ -1,0 +1,27 @@
+"""`migrate`: brings the database to the version this program needs."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.complaints import load_settings
+from app.cli.office import NotMigrated
+from app.db.migrate import state, upgrade
+
+
+def migrate(
+    check: Annotated[
+        bool, typer.Option("--check", help="只检查，不升级 · only look; exit code 1 when behind")
+    ] = False,
+) -> None:
+    """升级数据库 · Upgrade the database to this program's version."""
+    url = load_settings().database_url
+    before = state(url)
+    if check:
+        if not before.up_to_date:
+            raise NotMigrated(current=before.current or "-", wanted=before.wanted)
+        typer.echo(f"{before.current}: 已是最新 · up to date")
+        return
+    after = upgrade(url)
+    words = "已是最新 · up to date" if before.up_to_date else "升级完成 · upgraded"
+    typer.echo(f"{before.current or '-'} → {after.current}: {words}")

@@ -1,0 +1,75 @@
+"""What would be answered: the real routing over a made-up contact. Nothing is written or sent."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from app.conversation.compose import merge
+from app.conversation.router import Routing
+from app.core.decisions import (
+    AccountView,
+    ConversationView,
+    Decision,
+    Effect,
+    FlowState,
+    FollowerView,
+    Snapshot,
+)
+from app.core.ids import ConversationId, FollowerId
+from app.core.incoming import Incoming
+from app.core.replies import Reply
+
+NOBODY = FollowerId(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    why: Mapping[str, Any]
+    """The handler, and the rule or binding it went by."""
+    messages: tuple[Reply, ...]
+    """What would be said, as far as it does not depend on an effect's outcome."""
+    effects: tuple[Mapping[str, Any], ...]
+    """What would be written, by kind."""
+    flow: str | None
+    """The dialogue the follower would be in afterwards."""
+    missed: bool
+    apart: str | None
+    """The apart handler that would be asked."""
+
+
+def rehearse(
+    routing: Routing, account: AccountView, incoming: Incoming, *, key: str, now: datetime
+) -> Rehearsal:
+    """For a follower without tags or dialogue, on their first message with the account.
+
+    `key` stands for the delivery's: of several answers the same one is taken as for that delivery.
+    """
+    snap = Snapshot(
+        account=account,
+        key=key,
+        incoming=incoming,
+        follower=FollowerView(NOBODY, new=False, subscribed=True),
+        conversation=ConversationView(ConversationId(0), "bot"),
+        flow=None,
+        now=now,
+    )
+    return _of(routing.decide(snap))
+
+
+def _of(decision: Decision) -> Rehearsal:
+    replies = [step for step in decision.steps if not isinstance(step, Effect)]
+    return Rehearsal(
+        why=decision.why,
+        messages=tuple(merge(replies)),
+        effects=tuple(_effect(step) for step in decision.steps if isinstance(step, Effect)),
+        flow=decision.flow.flow if isinstance(decision.flow, FlowState) else None,
+        missed=decision.missed,
+        apart=decision.apart,
+    )
+
+
+def _effect(effect: Effect) -> Mapping[str, Any]:
+    """Its own fields; who and which delivery are made up."""
+    fields = {k: v for k, v in asdict(effect).items() if k not in ("follower", "key")}
+    return {"kind": effect.kind, **fields}

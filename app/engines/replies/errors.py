@@ -1,0 +1,29 @@
+"""What this engine refuses."""
+
+from app.core.errors import Refusal
+
+
+class VersionConflict(Refusal):
+    """Somebody else saved in between."""
+
+    code = "VERSION"
+    zh = "内容已被他人修改，请刷新后再保存（当前版本 {current}）"
+    en = "Somebody else saved meanwhile; reload first (current version {current})"
+
+
+class DuplicateBinding(Refusal):
+    code = "DUPLICATE_BINDING"
+    zh = "「{on} {key}」已有绑定"
+    en = "There is a binding on {on} {key} already"
+
+
+class DuplicateFlow(Refusal):
+    code = "DUPLICATE_FLOW"
+    zh = "已有名为「{name}」的对话"
+    en = "There is a flow named {name} already"
+
+
+class FlowInUse(Refusal):
+    code = "FLOW_IN_USE"
+    zh = "「{used_by}」正在使用这个对话，请先修改"
+    en = "{used_by} starts this flow; change that first"

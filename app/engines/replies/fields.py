@@ -1,0 +1,58 @@
+"""Kinds of text that staff write, with the platform's limits, for input models."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+from app.wechat.limits import DESCRIPTION_BYTES, TEXT_BYTES, TITLE_BYTES, URL_BYTES
+
+
+def no_nul(value: str) -> str:
+    """PostgreSQL cannot store U+0000, and nobody types it."""
+    if "\x00" in value:
+        raise ValueError("the character U+0000 is not allowed")
+    return value
+
+
+def _visible(value: str) -> str:
+    """The platform takes an answer without a visible character for a fault."""
+    if not value.strip():
+        raise ValueError("at least one visible character is needed")
+    return value
+
+
+def _at_most(limit: int) -> AfterValidator:
+    def check(value: str) -> str:
+        size = len(value.encode("utf-8", "replace"))
+        if size > limit:
+            raise ValueError(f"{size} bytes in UTF-8, the platform shows at most {limit}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _web_address(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value
+
+
+_PLAIN = AfterValidator(no_nul)
+_VISIBLE = AfterValidator(_visible)
+_ADDRESS = AfterValidator(_web_address)
+
+Said = Annotated[str, _PLAIN, _VISIBLE, _at_most(TEXT_BYTES)]
+"""What a follower reads: at most 2,048 bytes."""
+OptionalSaid = Annotated[str, _PLAIN, _at_most(TEXT_BYTES)]
+Title = Annotated[str, _PLAIN, _VISIBLE, _at_most(TITLE_BYTES)]
+OptionalTitle = Annotated[str, _PLAIN, _at_most(TITLE_BYTES)]
+Description = Annotated[str, _PLAIN, _at_most(DESCRIPTION_BYTES)]
+Url = Annotated[str, _PLAIN, _VISIBLE, _ADDRESS, _at_most(URL_BYTES)]
+OptionalUrl = Annotated[str, _PLAIN, _ADDRESS, _at_most(URL_BYTES)]
+MediaId = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=128)]
+OptionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+OptionWords = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=60)]
+FlowName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=40, pattern=r"^[^~]")]
+"""Names that begin with `~` are the program's own."""
+TAG_CHARACTERS = 30
+TagName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=TAG_CHARACTERS)]

@@ -1,0 +1,238 @@
+"""Reads of rules, bindings and flows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Text, cast, func, or_, select
+
+from app.core.ids import AccountId
+from app.db.tx import Tx
+from app.engines.replies.compiled import Stored, StoredBinding, StoredFlow, StoredRule
+from app.engines.replies.models import Binding, Book, Flow, Rule
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page, newest first; `next_before` is the id to go on from, None at the end."""
+
+    items: tuple[T, ...]
+    next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    id: int
+    account_id: AccountId
+    name: str
+    kind: str
+    words: tuple[str, ...]
+    priority: int
+    enabled: bool
+    answers: Any
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BindingView:
+    id: int
+    account_id: AccountId
+    on: str
+    key: str
+    enabled: bool
+    answers: Any
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FlowView:
+    id: int
+    account_id: AccountId
+    name: str
+    enabled: bool
+    plan: Mapping[str, Any]
+    """Everything of `FlowPlan` but the name."""
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+_RULE = select(
+    Rule.id,
+    Rule.account_id,
+    Rule.name,
+    Rule.kind,
+    Rule.words,
+    Rule.priority,
+    Rule.enabled,
+    Rule.answers,
+    Rule.version,
+    Rule.created_at,
+    Rule.updated_at,
+)
+_BINDING = select(
+    Binding.id,
+    Binding.account_id,
+    Binding.on,
+    Binding.key,
+    Binding.enabled,
+    Binding.answers,
+    Binding.version,
+    Binding.created_at,
+    Binding.updated_at,
+)
+_FLOW = select(
+    Flow.id,
+    Flow.account_id,
+    Flow.name,
+    Flow.enabled,
+    Flow.steps,
+    Flow.version,
+    Flow.created_at,
+    Flow.updated_at,
+)
+
+
+def _rule(row: Any) -> RuleView:
+    return RuleView(
+        row.id,
+        AccountId(row.account_id),
+        row.name,
+        row.kind,
+        tuple(row.words),
+        row.priority,
+        bool(row.enabled),
+        row.answers,
+        row.version,
+        row.created_at,
+        row.updated_at,
+    )
+
+
+def _binding(row: Any) -> BindingView:
+    return BindingView(
+        row.id,
+        AccountId(row.account_id),
+        row.on,
+        row.key,
+        bool(row.enabled),
+        row.answers,
+        row.version,
+        row.created_at,
+        row.updated_at,
+    )
+
+
+def _flow(row: Any) -> FlowView:
+    return FlowView(
+        row.id,
+        AccountId(row.account_id),
+        row.name,
+        bool(row.enabled),
+        row.steps,
+        row.version,
+        row.created_at,
+        row.updated_at,
+    )
+
+
+# --- one, or a page -------------------------------------------------------------------------------
+
+
+async def find_rule(tx: Tx, account_id: AccountId, rule_id: int) -> RuleView | None:
+    row = await tx.first(_RULE.where(Rule.account_id == account_id, Rule.id == rule_id))
+    return None if row is None else _rule(row)
+
+
+async def find_binding(tx: Tx, account_id: AccountId, binding_id: int) -> BindingView | None:
+    row = await tx.first(_BINDING.where(Binding.account_id == account_id, Binding.id == binding_id))
+    return None if row is None else _binding(row)
+
+
+async def find_flow(tx: Tx, account_id: AccountId, flow_id: int) -> FlowView | None:
+    row = await tx.first(_FLOW.where(Flow.account_id == account_id, Flow.id == flow_id))
+    return None if row is None else _flow(row)
+
+
+async def list_rules(
+    tx: Tx, account_id: AccountId, *, before: int | None = None, limit: int = 50, text: str = ""
+) -> Page[RuleView]:
+    """`text` is looked for in names and words, capitals alike."""
+    statement = _RULE.where(Rule.account_id == account_id)
+    if text:
+        statement = statement.where(
+            or_(
+                func.lower(Rule.name).contains(text.lower(), autoescape=True),
+                func.lower(cast(Rule.words, Text)).contains(text.lower(), autoescape=True),
+            )
+        )
+    rows, more = await _page(tx, statement, Rule.id, before, limit)
+    return Page(tuple(map(_rule, rows)), more)
+
+
+async def list_bindings(
+    tx: Tx, account_id: AccountId, *, before: int | None = None, limit: int = 50, on: str = ""
+) -> Page[BindingView]:
+    statement = _BINDING.where(Binding.account_id == account_id)
+    if on:
+        statement = statement.where(Binding.on == on)
+    rows, more = await _page(tx, statement, Binding.id, before, limit)
+    return Page(tuple(map(_binding, rows)), more)
+
+
+async def list_flows(
+    tx: Tx, account_id: AccountId, *, before: int | None = None, limit: int = 50
+) -> Page[FlowView]:
+    statement = _FLOW.where(Flow.account_id == account_id)
+    rows, more = await _page(tx, statement, Flow.id, before, limit)
+    return Page(tuple(map(_flow, rows)), more)
+
+
+async def _page(
+    tx: Tx, statement: Any, key: Any, before: int | None, limit: int
+) -> tuple[list[Any], int | None]:
+    if before is not None:
+        statement = statement.where(key < before)
+    rows = list(await tx.all(statement.order_by(key.desc()).limit(limit + 1)))
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+# --- for the book ---------------------------------------------------------------------------------
+
+
+async def read_versions(tx: Tx) -> dict[AccountId, int]:
+    """The version of each account's book."""
+    rows = await tx.all(select(Book.account_id, Book.version))
+    return {AccountId(account_id): version for account_id, version in rows}
+
+
+async def read_stored(tx: Tx, account_id: AccountId, version: int) -> Stored:
+    """What is enabled of an account, oldest first."""
+    rules = await tx.all(
+        select(Rule.id, Rule.version, Rule.name, Rule.kind, Rule.words, Rule.priority, Rule.answers)
+        .where(Rule.account_id == account_id, Rule.enabled)
+        .order_by(Rule.id)
+    )
+    bindings = await tx.all(
+        select(Binding.id, Binding.version, Binding.on, Binding.key, Binding.answers)
+        .where(Binding.account_id == account_id, Binding.enabled)
+        .order_by(Binding.id)
+    )
+    flows = await tx.all(
+        select(Flow.id, Flow.version, Flow.name, Flow.steps)
+        .where(Flow.account_id == account_id, Flow.enabled)
+        .order_by(Flow.id)
+    )
+    return Stored(
+        version,
+        [StoredRule(*row) for row in rules],
+        [StoredBinding(*row) for row in bindings],
+        [StoredFlow(*row) for row in flows],
+    )

@@ -1,0 +1,23 @@
+"""The chat doors: what a follower says, to what an engine answers.
+
+`builtin` lists them in the order they are asked; the first that decides wins.
+"""
+
+from collections.abc import Sequence
+
+from app.conversation.router import Router
+from app.engines.replies.book import Book
+from app.handlers import bindings, fallback, flows, keywords, options
+
+
+def builtin(book: Book, plugins: Sequence[Router] = ()) -> list[Router]:
+    """Every router of the installation; those of plugins go before `fallback`, the last."""
+    rule, bound = keywords.rule(book), bindings.bound(book)
+    return [
+        flows.router(book),
+        options.router(rule, bound),
+        keywords.router(rule),
+        bindings.router(bound),
+        *plugins,
+        fallback.router(),
+    ]

@@ -1,0 +1,60 @@
+"""What is bound to menu keys, codes, follows, reported locations and kinds of message."""
+
+from dataclasses import replace
+
+from app.conversation.router import Decide, Router
+from app.core.actions import run
+from app.core.decisions import KEEP, Decision, Snapshot
+from app.core.incoming import Incoming, Kind
+from app.core.rng import pick
+from app.engines.replies.book import Book
+from app.engines.replies.inputs import MESSAGE_TYPES
+from app.engines.replies.understanding import is_unsupported
+
+_ON = {Kind.MENU: "menu", Kind.SCAN: "scan", Kind.FOLLOW: "follow"}
+
+
+def places(incoming: Incoming) -> list[tuple[str, str]]:
+    """Where an answer to this contact may be bound, the closest first."""
+    key = incoming.key
+    match incoming.kind:
+        case Kind.FOLLOW if key:
+            return [("follow", key), ("scan", key), ("follow", "")]
+        case Kind.SCAN:
+            return [("scan", key), ("scan", ""), ("follow", key), ("follow", "")]
+        case Kind.MENU:
+            return [("menu", key), ("menu", "")]
+        case Kind.FOLLOW:
+            return [("follow", "")]
+        case Kind.LOCATION:
+            return [("location", "")]
+        case Kind.TEXT if is_unsupported(incoming):
+            return []
+        case kind if kind in MESSAGE_TYPES:
+            tapped = [("menu", key)] if key else []
+            return [*tapped, ("type", kind.value), ("type", "")]
+        case _:
+            return []
+
+
+def bound(book: Book) -> Decide:
+    """Answers by the closest binding. A new follow ends any dialogue of before."""
+
+    def bound(snap: Snapshot) -> Decision | None:
+        bindings = book.current(snap.account.id).bindings
+        for place in places(snap.incoming):
+            found = bindings.get(place)
+            if found is not None:
+                why = {"binding": str(found.id), "on": found.on, "key": found.key}
+                decision = run(pick(found.answers, snap.key), snap, why)
+                ended = snap.incoming.kind is Kind.FOLLOW and decision.flow is KEEP
+                return replace(decision, flow=None) if ended else decision
+        return None
+
+    return bound
+
+
+def router(answer: Decide) -> Router:
+    routes = Router("bindings")
+    routes.decide()(answer)
+    return routes

@@ -1,0 +1,261 @@
+"""Builds everything once and hands it out; the only file that names all concrete classes."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from app.accounts.registry import AccountRegistry
+from app.accounts.service import Accounts
+from app.conversation.apart import HANDLER_SECONDS, ApartHandlers
+from app.conversation.deadline import Deadline
+from app.conversation.delivery import Answer, Delivery
+from app.conversation.intake import Floor, Intake
+from app.conversation.quarantine import Quarantine
+from app.conversation.router import Router, Routing
+from app.core.actions import Action, ActionRegistry
+from app.core.clock import Clock, SystemClock
+from app.core.ids import AccountId, Ids
+from app.core.rng import Rng, SystemRng
+from app.core.settings import Settings
+from app.core.vault import Vault
+from app.core.watchdog import Watchdog
+from app.db.audit import Audit
+from app.db.database import Database, open_database
+from app.db.effects import EffectKind, EffectKinds
+from app.db.events import Events
+from app.db.slots import RENEW_SECONDS, SlotLease
+from app.db.wake import Wake, listen_url
+from app.db.writer import Writer
+from app.delivery.jobs import Jobs
+from app.delivery.maintenance import Maintenance
+from app.delivery.outbound import Outbox
+from app.delivery.runner import Runner
+from app.delivery.schedule import Timetable
+from app.delivery.sender import ApiOf, CustomerApi, Sender
+from app.delivery.tasks import Task, Tasks
+from app.engines.followers.effects import TagKind, UntagKind
+from app.engines.followers.inbound import Inbound as FollowersInbound
+from app.engines.followers.recipients import FollowerRecipients
+from app.engines.replies.actions import register
+from app.engines.replies.book import Book
+from app.engines.replies.service import Replies
+from app.engines.staff.api_tokens import ApiTokens, TokenCheck
+from app.engines.support.inbound import Inbound as SupportInbound
+from app.handlers import builtin
+from app.wechat.client import WechatApi
+from app.wechat.token_store import SqlTokenStore
+from app.wechat.tokens import Tokens
+
+API_SECONDS = 10.0
+"""What a call of the platform may take in all."""
+CONCURRENCY = 32
+"""Jobs a process runs at once; they mostly wait for the network."""
+
+Check = Callable[[], str | None]
+"""Says what is wrong with a part of the process, or None. Answers at once, from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What is added to the built-in handlers, effects and actions."""
+
+    routers: Sequence[Router] = ()
+    """Asked before the fallback."""
+    kinds: Sequence[EffectKind[Any, Any]] = ()
+    actions: Sequence[type[Action]] = ()
+    intake: type[Intake] = Intake
+    writer: type[Writer[Delivery, Answer]] = Writer
+
+
+@dataclass(frozen=True)
+class Runtime:
+    settings: Settings
+    clock: Clock
+    database: Database
+    ids: Ids
+    vault: Vault
+    audit: Audit
+    events: Events
+    accounts: AccountRegistry
+    """The accounts as requests need them."""
+    account_service: Accounts
+    token_service: ApiTokens
+    tokens: TokenCheck
+    jobs: Jobs
+    runner: Runner
+    outbox: Outbox
+    wechat: WechatApi
+    wake: Wake
+    routing: Routing
+    actions: ActionRegistry
+    book: Book
+    """Every account's rules, bindings and flows, compiled."""
+    replies: Replies
+    writer: Writer[Delivery, Answer]
+    deadline: Deadline
+    quarantine: Quarantine
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    """Parts that `/readyz` asks beside the database, by name."""
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings,
+    clock: Clock | None = None,
+    extensions: Extensions | None = None,
+    rng: Rng | None = None,
+) -> AsyncIterator[Runtime]:
+    """The running program without its doors; background work ends with the context."""
+    clock = clock or SystemClock()
+    rng = rng or SystemRng()
+    database = open_database(settings, rng)
+    http = httpx.AsyncClient(timeout=API_SECONDS)
+    lease = SlotLease(database, clock)
+    try:
+        ids = await lease.take()
+        runtime = _build(settings, clock, rng, database, http, ids, extensions or Extensions())
+        await runtime.accounts.refresh()
+        await runtime.book.refresh()
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(loop, name=name) for name, loop in _loops(runtime, lease)]
+            worker = tasks.create_task(runtime.runner.run(), name="runner")
+            try:
+                yield runtime
+            finally:
+                runtime.runner.stop()
+                await worker
+                for loop in running:
+                    loop.cancel()
+        await lease.give_back()
+    finally:
+        await http.aclose()
+        await database.close()
+
+
+def _loops(runtime: Runtime, lease: SlotLease) -> list[tuple[str, Any]]:
+    """What runs in every process beside the jobs."""
+    return [
+        ("writer", runtime.writer.run()),
+        ("accounts", runtime.accounts.run()),
+        ("replies", runtime.book.run()),
+        ("wake", runtime.wake.run()),
+        ("slot", _renew(lease)),
+        ("watchdog", Watchdog().run()),
+    ]
+
+
+def _build(
+    settings: Settings,
+    clock: Clock,
+    rng: Rng,
+    database: Database,
+    http: httpx.AsyncClient,
+    ids: Ids,
+    extensions: Extensions,
+) -> Runtime:
+    vault = Vault(settings.secret_key.get_secret_value())
+    audit = Audit(ids, clock)
+    actions = ActionRegistry(extensions.actions)
+    book = Book(database, actions, clock)
+    register(actions, book)
+    events = Events(clock, [book.on_events])
+    accounts = AccountRegistry(database, vault, clock, audit)
+    tasks = Tasks()
+    jobs = Jobs(tasks, clock)
+    recipients = FollowerRecipients()
+    outbox = Outbox(jobs, clock, recipients, events)
+    tokens = Tokens(http, settings.wechat_api_base, SqlTokenStore(database, vault), clock)
+    wechat = WechatApi(http, settings.wechat_api_base, tokens)
+    Sender(database, tasks, jobs, outbox, recipients, events, _sending_api(accounts, wechat), clock)
+    timetable = Timetable(database, jobs, clock)
+    Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
+    worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
+    wake = Wake(listen_url(settings))
+    runner = Runner(
+        database,
+        jobs,
+        tasks,
+        clock,
+        worker,
+        None,
+        0 if settings.role == "web" else CONCURRENCY,
+        rng=rng,
+        timetable=timetable,
+        alone=settings.on_sqlite,
+    )
+    jobs.on_enqueued(lambda: wake.hint("jobs"))
+    wake.subscribe("jobs", lambda _: runner.wake())
+    deadline = Deadline(database, clock, runner)
+    routing = Routing(builtin(book, extensions.routers))
+    floor = Floor(
+        database=database,
+        ids=ids,
+        clock=clock,
+        routing=routing,
+        kinds=EffectKinds([TagKind(ids, clock), UntagKind(ids, clock), *extensions.kinds]),
+        followers=FollowersInbound(ids),
+        support=SupportInbound(ids),
+        events=events,
+        jobs=jobs,
+        outbox=outbox,
+        worker=worker,
+    )
+    apart = Task(
+        "conversation.answer_apart",
+        "reply",
+        ApartHandlers(floor, accounts, deadline).run,
+        attempts=3,
+        timeout_seconds=HANDLER_SECONDS + 10,
+    )
+    intake = extensions.intake(floor, tasks.add(apart))
+    runtime = Runtime(
+        settings=settings,
+        clock=clock,
+        database=database,
+        ids=ids,
+        vault=vault,
+        audit=audit,
+        events=events,
+        accounts=accounts,
+        account_service=Accounts(ids, clock, vault, audit),
+        token_service=ApiTokens(ids, clock, audit),
+        tokens=TokenCheck(database, clock),
+        jobs=jobs,
+        runner=runner,
+        outbox=outbox,
+        wechat=wechat,
+        wake=wake,
+        routing=routing,
+        actions=actions,
+        book=book,
+        replies=Replies(ids, clock, actions, events, audit),
+        writer=extensions.writer(intake.commit, intake.rescue, clock),
+        deadline=deadline,
+        quarantine=Quarantine(database, ids, clock, events),
+    )
+    runner.services = runtime
+    return runtime
+
+
+def _sending_api(accounts: AccountRegistry, wechat: WechatApi) -> ApiOf:
+    """The API of an account that may send customer messages."""
+
+    def api_of(account_id: int) -> CustomerApi | None:
+        account = accounts.by_id(AccountId(account_id))
+        if account is None or not account.view.may_send:
+            return None
+        return wechat.for_account(account)
+
+    return api_of
+
+
+async def _renew(lease: SlotLease) -> None:
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        await lease.renew()

@@ -1,0 +1,267 @@
+"""`/api/docs`: the OpenAPI document as a page of ours, complete HTML without a script.
+
+The usual pages over OpenAPI need a CDN and inline code, which the content security policy forbids.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from app.web.language import Language, language_of
+
+_HERE = Path(__file__).parent
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+WORDS: dict[Language, dict[str, str]] = {
+    "zh": {
+        "lang": "zh-CN",
+        "title": "接口文档",
+        "intro": "每个请求都带上 Authorization: Bearer gx_…；可见多个公众号时，用 X-Guanxi-Account 指明一个。"
+        "写操作可带 Idempotency-Key，重复发送只生效一次。编号以字符串表示，时间为 UTC。",
+        "document": "OpenAPI 文档",
+        "contents": "目录",
+        "calls": "接口",
+        "shapes": "数据结构",
+        "parameters": "参数",
+        "body": "请求内容",
+        "answers": "响应",
+        "field": "字段",
+        "place": "位置",
+        "type": "类型",
+        "meaning": "说明",
+        "status": "状态",
+        "required": "必填",
+        "other": "其他",
+        "switch": "English",
+        "switch_to": "en",
+        "skip": "跳到正文",
+        "empty": "没有内容",
+    },
+    "en": {
+        "lang": "en",
+        "title": "API",
+        "intro": "Every call carries Authorization: Bearer gx_…; who may see several accounts names one by "
+        "X-Guanxi-Account. Writes may carry an Idempotency-Key: sent again, they take effect once. "
+        "Ids are strings, times are UTC.",
+        "document": "OpenAPI document",
+        "contents": "Contents",
+        "calls": "Calls",
+        "shapes": "Shapes",
+        "parameters": "Parameters",
+        "body": "Body",
+        "answers": "Answers",
+        "field": "Field",
+        "place": "In",
+        "type": "Type",
+        "meaning": "Meaning",
+        "status": "Status",
+        "required": "required",
+        "other": "Other",
+        "switch": "中文",
+        "switch_to": "zh",
+        "skip": "Skip to content",
+        "empty": "empty",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    name: str
+    type: str
+    required: bool
+    meaning: str
+    place: str = ""
+    shape: str = ""
+    """The name of the shape it refers to, for a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    anchor: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    parameters: tuple[Field, ...]
+    body: Field | None
+    answers: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    name: str
+    meaning: str
+    fields: tuple[Field, ...]
+
+
+router = APIRouter(prefix="/api/docs", include_in_schema=False)
+
+
+@router.get("")
+async def page(request: Request, lang: str = "") -> Response:
+    language = _language(request, lang)
+    document: Mapping[str, Any] = request.app.openapi()
+    html = (
+        _templates()
+        .get_template("docs.html")
+        .render(
+            t=WORDS[language],
+            info=document["info"],
+            groups=groups(document, WORDS[language]["other"]),
+            shapes=shapes(document),
+        )
+    )
+    return HTMLResponse(html, headers={"Vary": "Accept-Language"})
+
+
+@router.get("/style.css")
+async def style() -> Response:
+    return FileResponse(_HERE / "static" / "docs.css", media_type="text/css")
+
+
+def _language(request: Request, asked: str) -> Language:
+    match asked:
+        case "zh" | "en":
+            return asked
+        case _:
+            return language_of(request.headers)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def groups(document: Mapping[str, Any], other: str) -> dict[str, list[Call]]:
+    """Calls by their first tag, in the order of the document."""
+    found: dict[str, list[Call]] = {}
+    for path, methods in document.get("paths", {}).items():
+        for method in _METHODS:
+            if method in methods:
+                operation = methods[method]
+                tag = (operation.get("tags") or [other])[0]
+                found.setdefault(tag, []).append(_call(method, path, operation))
+    return found
+
+
+def shapes(document: Mapping[str, Any]) -> list[Shape]:
+    schemas = document.get("components", {}).get("schemas", {})
+    return [_shape(name, schemas[name]) for name in sorted(schemas)]
+
+
+def _call(method: str, path: str, operation: Mapping[str, Any]) -> Call:
+    return Call(
+        anchor=operation["operationId"],
+        method=method.upper(),
+        path=path,
+        summary=operation.get("summary", ""),
+        description=operation.get("description", ""),
+        parameters=tuple(_parameter(found) for found in operation.get("parameters", ())),
+        body=_body(operation),
+        answers=tuple(_answer(code, found) for code, found in operation["responses"].items()),
+    )
+
+
+def _parameter(found: Mapping[str, Any]) -> Field:
+    schema = found.get("schema", {})
+    return Field(
+        name=found["name"],
+        type=type_words(schema),
+        required=found.get("required", False),
+        meaning=found.get("description", schema.get("description", "")),
+        place=found["in"],
+    )
+
+
+def _body(operation: Mapping[str, Any]) -> Field | None:
+    given = operation.get("requestBody")
+    if given is None:
+        return None
+    schema = _content(given)
+    required = given.get("required", False)
+    return Field("", type_words(schema), required, "", shape=_reference(schema))
+
+
+def _answer(code: str, found: Mapping[str, Any]) -> Field:
+    schema = _content(found)
+    return Field(
+        code, type_words(schema), False, found.get("description", ""), shape=_reference(schema)
+    )
+
+
+def _content(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of the first media type, or an empty one."""
+    for media in found.get("content", {}).values():
+        schema: Mapping[str, Any] = media.get("schema", {})
+        return schema
+    return {}
+
+
+def _shape(name: str, schema: Mapping[str, Any]) -> Shape:
+    required = schema.get("required", ())
+    fields = tuple(
+        Field(
+            name=field,
+            type=type_words(found),
+            required=field in required,
+            meaning=found.get("description", ""),
+            shape=_reference(found),
+        )
+        for field, found in schema.get("properties", {}).items()
+    )
+    if not fields:
+        fields = (Field("", type_words(schema), False, "", shape=_reference(schema)),)
+    return Shape(name, schema.get("description", ""), fields)
+
+
+def _reference(schema: Mapping[str, Any]) -> str:
+    """The first shape a schema speaks of, itself or as an item."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rsplit("/", 1)[-1]
+    items = [schema["items"]] if "items" in schema else []
+    for part in (*items, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        if found := _reference(part):
+            return found
+    return ""
+
+
+_LIMITS = {
+    "minLength": "≥ {} chars",
+    "maxLength": "≤ {} chars",
+    "minimum": "≥ {}",
+    "maximum": "≤ {}",
+    "minItems": "≥ {} items",
+    "maxItems": "≤ {} items",
+    "pattern": "/{}/",
+}
+
+
+def type_words(schema: Mapping[str, Any]) -> str:
+    """A schema in a few words: `list of string`, `subscription | service`, `integer ≥ 1`."""
+    if "$ref" in schema:
+        return _reference(schema)
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return " | ".join(type_words(part) for part in schema[choice])
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
+    word = str(schema.get("type", "any"))
+    if word == "array":
+        word = f"list of {type_words(schema.get('items', {}))}"
+    limits = (words.format(schema[name]) for name, words in _LIMITS.items() if name in schema)
+    return " ".join((word, *limits))

@@ -1,0 +1,139 @@
+"""Is it alive, is it ready, how is it doing; and the platform's proof of a domain.
+
+`/healthz` asks nothing, so that a database that is away never gets a process restarted. `/readyz` is
+red while deliveries or work would get nowhere. What is wrong in words, and `/metrics`, are for the
+operator: by token, or from loopback and private addresses.
+"""
+
+import asyncio
+import hmac
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from sqlalchemy import text
+from starlette.responses import PlainTextResponse, Response
+
+from app.core.errors import NotAllowed, NotFound
+from app.core.settings import Settings
+from app.db.migrate import wanted
+from app.db.tx import Tx
+from app.runtime import Runtime
+from app.web.answers import json_response
+from app.web.deps import services
+from app.web.middleware import Proxies, is_private
+
+PATIENCE_SECONDS = 2.0
+PROOF_BYTES = 1024
+_PROOF = re.compile(r"MP_verify_[A-Za-z0-9]{1,64}\.txt")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    problem: str | None
+    red: bool = True
+    """Whether the problem makes the whole process unready."""
+
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    return PlainTextResponse("ok", headers=_NO_STORE)
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """200 or 503, with every part by name; an account that cannot be used is told but not red."""
+    parts = await look(services(request))
+    ready = not any(part.problem and part.red for part in parts.values())
+    insider = _is_insider(request)
+    shown = {
+        name: {"ok": part.problem is None} | ({"problem": part.problem} if insider else {})
+        for name, part in parts.items()
+    }
+    body = {"ready": ready, "parts": shown}
+    return json_response(body, status=200 if ready else 503, headers=_NO_STORE)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus. Of several serving processes the figures of all."""
+    if not _is_insider(request):
+        raise NotAllowed(permission="metrics")
+    registry = REGISTRY
+    if services(request).settings.metrics_dir:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    figures = await asyncio.to_thread(generate_latest, registry)
+    return Response(figures, headers=_NO_STORE, media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/{name:path}.txt")
+async def domain_proof(request: Request, name: str) -> Response:
+    """`/MP_verify_….txt`, as the platform asks for it, from `verify/` in the data folder."""
+    file = f"{name}.txt"
+    path = services(request).settings.data_dir / "verify" / file
+    content = await asyncio.to_thread(_read, path) if _PROOF.fullmatch(file) else None
+    if content is None:
+        raise NotFound(what=file[:80])
+    return PlainTextResponse(content)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(PROOF_BYTES)
+    except OSError:
+        return None
+
+
+async def look(runtime: Runtime) -> dict[str, Part]:
+    """Every part of the process and what is wrong with it."""
+    database, migrations = await _database(runtime)
+    broken = runtime.accounts.problems.values()
+    return {
+        "database": Part(database),
+        "migrations": Part(migrations),
+        **{name: Part(check()) for name, check in runtime.checks.items()},
+        "accounts": Part("; ".join(str(problem) for problem in broken) or None, red=False),
+    }
+
+
+async def _database(runtime: Runtime) -> tuple[str | None, str | None]:
+    async def version(tx: Tx) -> object:
+        return await tx.value(text("SELECT version_num FROM alembic_version"))
+
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            found = await runtime.database.read(version)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the database does not answer
+        return f"{type(error).__name__}: {error}"[:300], "unknown"
+    if found == wanted():
+        return None, None
+    return None, f"at {found}, the program needs {wanted()}; run python -m app migrate"
+
+
+def _is_insider(request: Request) -> bool:
+    """With the metrics token; without one set, a client on loopback or a private network.
+
+    An address that an unknown proxy stands in for is not believed.
+    """
+    settings = services(request).settings
+    token = settings.metrics_token.get_secret_value()
+    if token:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), token.encode())
+    client = request.client.host if request.client else ""
+    return is_private(client) and not _behind_unknown_proxy(request, settings)
+
+
+def _behind_unknown_proxy(request: Request, settings: Settings) -> bool:
+    return "x-forwarded-for" in request.headers and not Proxies(settings.trusted_proxies).trusts(
+        getattr(request.state, "peer", "")
+    )

@@ -1,0 +1,1 @@
+"""Promises kept under fire: real processes, real databases, SIGKILL at random moments."""
