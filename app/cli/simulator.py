@@ -1,14 +1,17 @@
 """`python -m app simulator`: WeChat in a box, alone."""
 
+from contextlib import suppress
 from pathlib import Path
+from socket import socket
 from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from app.core.clock import SystemClock
 from app.core.log import setup_logging
-from app.simulator.app import create_simulator, standalone
+from app.simulator.app import close_streams, create_simulator, standalone
 from app.simulator.sender import Timing
 
 
@@ -40,4 +43,20 @@ def simulator(
     )
     typer.echo(f"Phones:       http://{host}:{port}/simulator/")
     typer.echo(f"Platform API: http://{host}:{port}/simulator/platform")
-    uvicorn.run(standalone(app), host=host, port=port, log_config=None, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        standalone(app), host=host, port=port, log_config=None, timeout_graceful_shutdown=2
+    )
+    with suppress(KeyboardInterrupt):
+        _Server(config, app).run()
+
+
+class _Server(uvicorn.Server):
+    """Stops at once although pages are listening."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        close_streams(self._app)
+        await super().shutdown(sockets)

@@ -64,11 +64,17 @@ class Json(TypeDecorator[Any]):
         return None if value is None else orjson.dumps(value, default=_mapping).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return orjson.loads(value) if isinstance(value, str) else value
+        if value is None or dialect.name != "sqlite":
+            return value  # psycopg gives objects
+        return orjson.loads(value)
 
 
 class _JsonbText(JSONB):
     """`jsonb` fed with text that is already JSON, so that both databases share one encoder."""
+
+    def adapt(self, cls: Any, **kw: Any) -> Any:
+        """Never the driver's own type, which would encode the text again, as a JSON string."""
+        return _JsonbText()
 
     def bind_processor(self, dialect: Dialect) -> None:
         return None

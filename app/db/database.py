@@ -67,7 +67,8 @@ class Database(ABC):
     async def read(self, work: Work[T]) -> T:
         """Runs `work(tx)` on one consistent view of the data; writing there is an error."""
 
-    async def checkpoint(self) -> None:  # noqa: B027  # nothing to do where the server sees to it
+    @abstractmethod
+    async def checkpoint(self) -> None:
         """Moves the write-ahead log into the file, where the database leaves that to us."""
 
     @abstractmethod
@@ -283,6 +284,9 @@ class PostgresDatabase(Database):
         _ = await connection.begin()
         raw = await connection.get_raw_connection()
         return PostgresTx(connection, raw.driver_connection)
+
+    async def checkpoint(self) -> None:
+        """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -15,6 +15,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from app.core.clock import Clock, to_millis
 from app.db.base import Utc
@@ -72,6 +73,12 @@ def _stranded() -> Any:
             Job.state.in_([literal_column("'ready'"), literal_column("'running'")]),
         )
     )
+    other = aliased(Outbound)
+    held_before = exists(  # those behind it wait on purpose
+        select(literal_column("1")).where(
+            other.follower_id == Outbound.follower_id, other.state == literal_column("'held'")
+        )
+    )
     return (
         select(Outbound.follower_id, Outbound.account_id)
         .where(
@@ -79,6 +86,7 @@ def _stranded() -> Any:
             Outbound.created_at <= _MOMENT,
             or_(Outbound.next_attempt_at.is_(None), Outbound.next_attempt_at <= _MOMENT),
             ~coming,
+            ~held_before,
         )
         .limit(_STEP)
     )

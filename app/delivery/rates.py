@@ -1,7 +1,6 @@
 """Token buckets in `rate`, shared by all processes. A name without a row is not limited."""
 
 import math
-from typing import Any
 
 from sqlalchemy import BigInteger, Float, String, bindparam, select, update
 
@@ -9,15 +8,11 @@ from app.db.hot import Hot, upsert
 from app.db.tx import Tx
 from app.delivery.models import Rate
 
-
-def _read(dialect: str) -> Any:
-    found = select(Rate.tokens, Rate.at, Rate.per_s, Rate.burst).where(
-        Rate.name == bindparam("name_", type_=String())
-    )
-    return found.with_for_update() if dialect == "postgresql" else found
-
-
-_READ = Hot(_read)
+_READ = (
+    select(Rate.tokens, Rate.at, Rate.per_s, Rate.burst)
+    .where(Rate.name == bindparam("name_", type_=String()))
+    .with_for_update()
+)
 _SPEND = Hot(
     update(Rate)
     .where(Rate.name == bindparam("name_", type_=String()))

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.responses import StreamingResponse
 
 from app.core.errors import Invalid, Refusal
 from app.core.rng import secret_bytes, secret_token
@@ -15,6 +14,7 @@ from app.simulator import buttons, codes, windows
 from app.simulator.actions import Action, Phone
 from app.simulator.box import Box, base_url, box_of
 from app.simulator.faults import Fault
+from app.simulator.live import Stream
 from app.simulator.model import Account, Follower, Kind, Mode
 from app.simulator.sender import new_aes_key
 
@@ -384,10 +384,7 @@ async def move_time(given: TimeInput, box: _Box) -> dict[str, Any]:
 
 
 @router.get("/stream")
-async def stream(box: _Box) -> StreamingResponse:
-    """Server-sent events: `item`, `delivery`, `follower`, `account`, `codes`, `faults`, `time`, `resync`."""
-    return StreamingResponse(
-        box.world.hub.listen(),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+async def stream(box: _Box) -> Response:
+    """Server-sent events: `item`, `delivery`, `call`, `follower`, `account`, `menu`, `codes`, `faults`,
+    `time`, and `resync` when the listener was too slow and should load everything again."""
+    return Stream(box.world.hub)

@@ -84,21 +84,32 @@ async def running(app: FastAPI) -> AsyncIterator[None]:
     for delivery in box.world.store.unsettled():
         delivery.state, delivery.reason = "interrupted", "the simulator was stopped"
         box.world.store.save_delivery(delivery)
+    failure: Exception | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
             box.tasks = tasks
             try:
                 yield
+            except Exception as error:  # noqa: BLE001 - raised below, not wrapped by the group
+                failure = error
             finally:
                 box.tasks = None
                 box.world.hub.close()
                 for task in list(box.under_way):
                     task.cancel()
+        if failure:
+            raise failure
     finally:
         await box.sender.close()
         await box.product.close()
         await box.pictures.close()
         box.world.store.close()
+
+
+def close_streams(app: FastAPI) -> None:
+    """Ends the open event streams. For whoever serves, at the beginning of a stop: a server waits for
+    open answers, and these never end by themselves."""
+    app.state.box.world.hub.close()
 
 
 def standalone(app: FastAPI) -> Starlette:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 _BEAT_SECONDS = 15.0
 _QUEUE = 1000
@@ -53,6 +55,30 @@ class Hub:
                 yield frame
         finally:
             self._queues.discard(queue)
+
+
+class Stream(StreamingResponse):
+    """An event stream that ends as soon as the client goes or the server stops, not at the next beat."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(
+            hub.listen(),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            streaming = tasks.create_task(self.stream_response(send))
+            watching = tasks.create_task(_gone(receive))
+            await asyncio.wait((streaming, watching), return_when=asyncio.FIRST_COMPLETED)
+            streaming.cancel()
+            watching.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _frame(kind: str, data: dict[str, Any]) -> bytes:

@@ -4,6 +4,8 @@ from collections import OrderedDict
 
 import httpx
 
+from app.simulator.outward import http_client
+
 PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif"})
 _PICTURE_BYTES = 2 << 20
 _PICTURE_SECONDS = 4.0
@@ -15,9 +17,7 @@ class Pictures:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[str, bytes] | None] = OrderedDict()
-        self._http = httpx.AsyncClient(
-            trust_env=False, timeout=_PICTURE_SECONDS, follow_redirects=True
-        )
+        self._http = http_client(timeout=_PICTURE_SECONDS, follow_redirects=True)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from app.simulator.model import Account
+from app.simulator.outward import http_client
 
 _SECONDS = 5.0
 
@@ -16,7 +17,7 @@ class Product:
         self._url = url.rstrip("/")
         self._time_url = time_url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.AsyncClient(headers=headers, trust_env=False, timeout=_SECONDS)
+        self._http = http_client(headers=headers, timeout=_SECONDS)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -13,6 +13,7 @@ from app.core.rng import secret_digits, secret_token
 from app.simulator import markup, signing
 from app.simulator.faults import Fault
 from app.simulator.model import Account, Attempt, Delivery
+from app.simulator.outward import http_client
 from app.simulator.reply import Trigger, Verdict, judge
 from app.simulator.world import World
 
@@ -52,10 +53,9 @@ class Sender:
         self._sending: dict[str, tuple[Delivery, asyncio.Event]] = {}
         # A connection for each request: a kept one that the server has just closed would look like
         # an attempt that failed.
-        self._http = httpx.AsyncClient(
+        self._http = http_client(
             headers=_HEADERS,
-            trust_env=False,
-            timeout=None,  # noqa: S113 - the deadline covers the whole attempt
+            timeout=None,  # the deadline covers the whole attempt
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
 

@@ -6,7 +6,7 @@ harmless; the lease only spares calls.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from typing import Protocol
 
@@ -47,8 +47,17 @@ class ApiCredentials(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountKeys:
+    """`ApiCredentials` as a plain value."""
+
+    account_id: int
+    appid: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredToken:
-    token: str
+    token: str = field(repr=False)
     expires_at: int
     """Milliseconds."""
     version: int

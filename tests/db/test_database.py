@@ -1,13 +1,15 @@
 import asyncio
 
 import pytest
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, insert, select, text
 
 from app.core.clock import FakeClock
+from app.core.events import Event
 from app.core.rng import SeededRng
 from app.core.settings import Settings
 from app.db import receipts
 from app.db.database import Database, open_database
+from app.db.events import EventRow, Events
 from app.db.faults import is_passing
 from app.db.hot import Hot, upsert
 from app.db.migrate import state
@@ -209,3 +211,40 @@ async def test_an_insert_that_met_a_conflict_counts_no_row(
 
     assert await database.transaction(put) == (1, 1)
     assert await database.transaction(put) == (0, 0)
+
+
+async def test_json_is_stored_as_json_not_as_a_text_of_it(
+    database: Database, clock: FakeClock
+) -> None:
+    """PostgreSQL's `jsonb` would take a JSON string just as well, and nobody could look inside."""
+    values: list[object] = [{"a": ["好"]}, "text", [1, None], True, 3]
+    events = [Event(1, "thing.done", "thing", n, {"value": v}) for n, v in enumerate(values)]
+
+    async def work(tx: Tx) -> None:
+        await Events(clock).emit(tx, events)
+        await tx.run(
+            insert(EventRow).values(
+                account_id=1,
+                topic="thing",
+                kind="thing.done",
+                aggregate_type="thing",
+                aggregate_id=9,
+                aggregate_seq=0,
+                payload="plain",
+                created_at=clock.now(),
+            )
+        )
+
+    await database.transaction(work)
+    inside = "json_extract(payload, '$.value.a[0]')"
+    if database.dialect == "postgresql":
+        inside = "payload #>> '{value,a,0}'"
+
+    async def read(tx: Tx) -> tuple[list[object], object]:
+        rows = await tx.all(select(EventRow.payload).order_by(EventRow.id))
+        looked = await tx.value(text(f"SELECT {inside} FROM event ORDER BY id LIMIT 1"))
+        return [row.payload for row in rows], looked
+
+    stored, looked = await database.read(read)
+    assert stored == [*({"value": value} for value in values), "plain"]
+    assert looked == "好"

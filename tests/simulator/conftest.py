@@ -93,7 +93,9 @@ async def sim() -> AsyncIterator[Sim]:
     async with (
         running(app),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(standalone(app)), base_url="http://sim.test"
+            transport=httpx.ASGITransport(standalone(app)),
+            base_url="http://sim.test",
+            trust_env=False,
         ) as http,
     ):
         yield Sim(http, clock)

@@ -112,7 +112,7 @@ def choice(text: str, choices: Sequence[str]) -> str | None:
     comparable = {normalise(one): one for one in choices}
     if text in comparable:
         return comparable[text]
-    place = number(re.sub("^(?:第|选|选择)", "", text))
+    place = number(re.sub("^(?:选择|选|第)", "", text))
     if isinstance(place, int) and 1 <= place <= len(choices):
         return choices[place - 1]
     meant = [

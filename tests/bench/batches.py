@@ -1,0 +1,179 @@
+"""`python -m tests.bench.batches`: where the time of a batch goes, statement by statement.
+
+Batches of deliveries go straight to the intake, without HTTP; each statement is timed from outside,
+so nothing of this is in the product. Wall-clock and CPU time of this process per batch.
+"""
+
+import asyncio
+import os
+import re
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import app.db.database
+from app.conversation.delivery import Delivery
+from app.core.log import setup_logging
+from app.core.settings import Settings
+from app.db.hot import Hot
+from app.db.tx import PostgresTx, SqliteTx, Tx
+from app.runtime import Runtime, open_runtime
+from app.wechat.parse import parse
+from tests.bench import shop
+from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop, analyse
+from tests.bench.load import message
+
+_TABLE = re.compile(r"(?:FROM|INTO|UPDATE)\s+(\w+)")
+
+
+class Clocked:
+    """Seconds and rows per statement."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.rows: defaultdict[str, int] = defaultdict(int)
+
+    async def time(self, name: str, rows: int, call: Awaitable[Any]) -> Any:
+        started = time.perf_counter()
+        try:
+            return await call
+        finally:
+            self.seconds[name] += time.perf_counter() - started
+            self.rows[name] += rows
+
+
+CLOCKED = Clocked()
+
+
+def _clocked(kind: type[Tx]) -> type[Tx]:
+    """The transaction class with every statement timed."""
+
+    class ClockedTx(kind):  # type: ignore[misc, valid-type]  # the class is a parameter
+        async def all(self, statement: Any, params: Any = None) -> Any:
+            name = _name(statement, kind.dialect)
+            return await CLOCKED.time(name, 1, super().all(statement, params))
+
+        async def run(self, statement: Any, params: Any = None) -> int:
+            name = _name(statement, kind.dialect)
+            return int(await CLOCKED.time(name, 1, super().run(statement, params)))
+
+        async def many(self, statement: Any, rows: Sequence[Any]) -> int:
+            if not rows:
+                return 0
+            name = _name(statement, kind.dialect)
+            return int(await CLOCKED.time(name, len(rows), super().many(statement, rows)))
+
+    return ClockedTx
+
+
+def _name(statement: Any, dialect: str) -> str:
+    text = statement.prepared(dialect).text if isinstance(statement, Hot) else str(statement)
+    table = _TABLE.search(text)
+    return f"{text.split(maxsplit=1)[0]} {table.group(1) if table else '?'}"
+
+
+def main(
+    database: Annotated[str, typer.Argument(help="sqlite or postgresql")],
+    size: Annotated[int, typer.Option(help="Deliveries in a batch.")] = 64,
+    batches: Annotated[int, typer.Option(help="Batches that are timed.")] = 100,
+) -> None:
+    """Prints milliseconds per batch by statement."""
+    setup_logging(level="warning")
+    kind = {"sqlite": SQLITE, "postgresql": POSTGRES}[database]
+    app.db.database.SqliteTx = _clocked(SqliteTx)  # type: ignore[assignment]
+    app.db.database.PostgresTx = _clocked(PostgresTx)  # type: ignore[assignment]
+    with tempfile.TemporaryDirectory(prefix="gxb", ignore_cleanup_errors=True) as folder:
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        databases = Databases(Path(folder))
+        try:
+            url = databases.fresh(kind, Shop())
+            asyncio.run(_measure(url, size, batches, databases.cpu_seconds))
+        finally:
+            databases.close()
+
+
+async def _measure(url: str, size: int, batches: int, database_cpu: Callable[[], float]) -> None:
+    settings = Settings.model_validate(
+        {"database_url": url, "secret_key": shop.SECRET_KEY, "role": "web"}
+    )
+    random = Random(1)
+    async with open_runtime(settings) as runtime:
+        await _commit(runtime, random, size, shop.FOLLOWERS // size)
+        await asyncio.to_thread(analyse, url)
+        await _commit(runtime, random, size, 10)
+        CLOCKED.seconds.clear()
+        CLOCKED.rows.clear()
+        started, cpu, theirs = time.perf_counter(), time.process_time(), database_cpu()
+        prepared = await _commit(runtime, random, size, batches)
+        wall = time.perf_counter() - started - prepared[0]
+        own = time.process_time() - cpu - prepared[1]
+        _show(batches, wall, own, database_cpu() - theirs)
+
+
+async def _commit(runtime: Runtime, random: Random, size: int, batches: int) -> tuple[float, float]:
+    """Commits batches; the wall-clock and CPU seconds it took to prepare them."""
+    wall = cpu = 0.0
+    for _ in range(batches):
+        started, busy = time.perf_counter(), time.process_time()
+        batch = _batch(runtime, random, size)
+        wall += time.perf_counter() - started
+        cpu += time.process_time() - busy
+        await _intake(runtime)(batch)
+    return wall, cpu
+
+
+def _intake(runtime: Runtime) -> Callable[[Sequence[Delivery]], Awaitable[Any]]:
+    return runtime.writer._commit
+
+
+def _batch(runtime: Runtime, random: Random, size: int) -> list[Delivery]:
+    account = runtime.accounts.by_slug(shop.SLUG)
+    if account is None:
+        raise RuntimeError("the account is not there")
+    now = runtime.clock.now()
+    deliveries = []
+    followers = random.sample(range(shop.FOLLOWERS), size)
+    for number, text in zip(followers, shop.drawn_texts(random, size), strict=True):
+        raw = message(number, text, random.randrange(10**16, 10**17), int(now.timestamp()))
+        parsed = parse(raw)
+        deliveries.append(
+            Delivery(
+                account=account,
+                message=parsed,
+                incoming=parsed.incoming(),
+                key=parsed.key,
+                subject=parsed.subject,
+                raw=raw,
+                arrived_at=now,
+                arrived=runtime.clock.monotonic(),
+            )
+        )
+    return deliveries
+
+
+def _show(batches: int, wall: float, own: float, theirs: float) -> None:
+    grid = Table(title="Milliseconds per batch", title_justify="left")
+    for name in ("statement", "rows", "ms"):
+        grid.add_column(name, justify="left" if name == "statement" else "right")
+    for name, seconds in sorted(CLOCKED.seconds.items(), key=lambda one: -one[1]):
+        grid.add_row(name, f"{CLOCKED.rows[name] / batches:.0f}", f"{1e3 * seconds / batches:.2f}")
+    grid.add_section()
+    statements = sum(CLOCKED.seconds.values())
+    grid.add_row("all statements", "", f"{1e3 * statements / batches:.2f}")
+    grid.add_row("deciding, rendering, commit", "", f"{1e3 * (wall - statements) / batches:.2f}")
+    grid.add_row("whole batch", "", f"{1e3 * wall / batches:.2f}")
+    grid.add_row("CPU of this process", "", f"{1e3 * own / batches:.2f}")
+    grid.add_row("CPU of PostgreSQL", "", f"{1e3 * theirs / batches:.2f}")
+    Console().print(grid)
+
+
+if __name__ == "__main__":
+    typer.run(main)
