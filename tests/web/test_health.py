@@ -1,12 +1,15 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import delete, text
+from sqlalchemy import delete, insert, text
 
 from app.accounts.models import AccountSecret
+from app.core.clock import FakeClock, to_millis
 from app.core.settings import Settings
+from app.delivery.models import Job
 from app.main import create_app
 from app.runtime import Runtime
 from tests.web.conftest import Make
@@ -43,7 +46,7 @@ class TestReadyz:
         assert answer.status_code == 200
         body = answer.json()
         assert body["ready"] is True
-        assert {"database", "migrations", "accounts"} <= set(body["parts"])
+        assert set(body["parts"]) == {"database", "migrations", "writer", "worker", "accounts"}
         assert all(part == {"ok": True, "problem": None} for part in body["parts"].values())
 
     async def test_a_database_that_is_away_is_red(
@@ -68,16 +71,42 @@ class TestReadyz:
         assert answer.status_code == 503
         assert "run python -m app migrate" in answer.json()["parts"]["migrations"]["problem"]
 
+    async def test_a_writer_that_cannot_commit_is_red(
+        self, client_at: Client, runtime: Runtime
+    ) -> None:
+        runtime.writer.failing = True
+        answer = await client_at("127.0.0.1").get("/readyz")
+        assert answer.status_code == 503
+        assert "the last commit" in answer.json()["parts"]["writer"]["problem"]
+
+    async def test_work_that_nobody_does_is_red_where_it_should_be_done(
+        self, client_at: Client, runtime: Runtime, clock: FakeClock, app: FastAPI
+    ) -> None:
+        overdue = to_millis(clock.now()) - 301_000
+        row = {
+            "queue": "nobody", "task": "t", "args": {}, "run_at": overdue, "state": "ready",
+            "attempts": 0, "max_attempts": 1, "fence": 0, "created_at": overdue,
+        }  # fmt: skip
+        await runtime.database.transaction(lambda tx: tx.run(insert(Job), row))
+        answer = await client_at("127.0.0.1").get("/readyz")
+        assert answer.status_code == 503
+        assert "is due for over 0:05:00" in answer.json()["parts"]["worker"]["problem"]
+        web = runtime.settings.model_copy(update={"role": "web"})
+        app.state.runtime = _changed(runtime, settings=web)
+        answer = await client_at("127.0.0.1").get("/readyz")
+        assert answer.status_code == 200
+        assert answer.json()["parts"]["worker"]["ok"] is False
+
     async def test_a_part_of_the_process_in_trouble_is_red(
         self, client_at: Client, app: FastAPI, runtime: Runtime
     ) -> None:
-        checks = {"writer": lambda: "the last commit failed", "worker": lambda: None}
-        app.state.runtime = _with_checks(runtime, checks)
+        checks = {"desk": lambda: "nobody answers", "till": lambda: None}
+        app.state.runtime = _changed(runtime, checks=checks)
         answer = await client_at("127.0.0.1").get("/readyz")
         assert answer.status_code == 503
         parts = answer.json()["parts"]
-        assert parts["writer"] == {"ok": False, "problem": "the last commit failed"}
-        assert parts["worker"]["ok"] is True
+        assert parts["desk"] == {"ok": False, "problem": "nobody answers"}
+        assert parts["till"]["ok"] is True
 
     async def test_a_broken_account_is_told_but_not_red(
         self, client_at: Client, runtime: Runtime, account: Make
@@ -100,10 +129,8 @@ class TestReadyz:
         assert all(part == {"ok": True} for part in answer.json()["parts"].values())
 
 
-def _with_checks(runtime: Runtime, checks: object) -> Runtime:
-    changed = object.__new__(Runtime)
-    changed.__dict__.update(runtime.__dict__ | {"checks": checks})
-    return changed
+def _changed(runtime: Runtime, **fields: object) -> Runtime:
+    return replace(runtime, **fields)  # type: ignore[arg-type]  # any field, for a test
 
 
 class TestMetrics:
