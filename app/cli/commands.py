@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import doctor, migrate, openapi, serve, setup, work
+from app.cli import doctor, migrate, openapi, serve, setup, simulator, work
 from app.cli.complaints import Forgiving
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("migrate")(migrate.migrate)
 app.add_typer(setup.app, name="setup")
 app.command("doctor")(doctor.doctor)
 app.command("openapi")(openapi.openapi)
+app.command("simulator")(simulator.simulator)
 
 
 def main() -> None:
