@@ -282,6 +282,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_job"),
+        postgresql_with={"fillfactor": 70, "autovacuum_vacuum_scale_factor": 0.01},
         sqlite_autoincrement=True,
     )
     op.create_index(

@@ -339,14 +339,15 @@ class TestHeld:
         await post.follower(2)
         await post.put("one", "two", held=True)
 
-        taken = await post.database.transaction(lambda tx: post.outbox.take_held(tx, [1, 2]))
+        taken = await post.database.read(lambda tx: post.outbox.held(tx, [1, 2]))
         assert [row.payload["text"] for row in taken[1]] == ["one", "two"]
         assert set(taken) == {1}
+        await post.database.transaction(lambda tx: post.outbox.mark_passive(tx, 1, taken[1]))
         assert [(r.state, r.route, r.sent_at) for r in await post.rows()] == [
             ("sent", "passive", post.clock.now())
         ] * 2
         assert await post.held() == 0
-        assert await post.database.transaction(lambda tx: post.outbox.take_held(tx, [1])) == {}
+        assert await post.database.read(lambda tx: post.outbox.held(tx, [1])) == {}
         stale = taken[1]
         with pytest.raises(RuntimeError, match="2 held messages were taken by somebody else"):
             await post.database.transaction(lambda tx: post.outbox.mark_passive(tx, 1, stale))

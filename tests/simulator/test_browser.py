@@ -14,7 +14,7 @@ from app.core.clock import SystemClock
 from app.simulator.app import create_simulator, standalone
 from app.simulator.model import FAULT_LINE
 from tests.simulator.bot import Mailbox, Seen, free_port, serving, text_reply, xml_reply
-from tests.simulator.conftest import FAST
+from tests.simulator.conftest import PATIENT
 
 pytestmark = pytest.mark.browser
 CHROMIUM = next(
@@ -112,7 +112,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def served() -> Any:
-    app = create_simulator(store=None, product_url="", clock=SystemClock(), timing=FAST)
+    app = create_simulator(store=None, product_url="", clock=SystemClock(), timing=PATIENT)
     return serving(standalone(app), free_port())
 
 

@@ -213,12 +213,16 @@ function switchLanguage() {
 
 // news
 
+function complain(error) {
+  toast(error.message);
+}
+
 function listen() {
   const stream = new EventSource("api/stream");
   let lost = false;
   stream.onopen = () => {
-    if (lost) loadAccounts();
     lost = false;
+    loadAccounts().catch(complain); // what happened before the stream was open
   };
   stream.onerror = () => {
     if (!lost) toast(t("reconnecting"));
@@ -258,4 +262,5 @@ function news(change) {
 setInterval(() => state.phones.forEach((phone) => phone.tick()), 5000);
 mark();
 drawTop();
-loadAccounts().then(listen, (error) => toast(error.message));
+loadAccounts().catch(complain);
+listen();
