@@ -49,11 +49,10 @@ from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
 from app.handlers import builtin
 from app.wechat.client import WechatApi
+from app.wechat.http import open_http
 from app.wechat.token_store import SqlTokenStore
 from app.wechat.tokens import Tokens
 
-API_SECONDS = 10.0
-"""What a call of the platform may take in all."""
 CONCURRENCY = 32
 """Jobs a process runs at once; they mostly wait for the network."""
 
@@ -115,7 +114,7 @@ async def open_runtime(
     clock = clock or SystemClock()
     rng = rng or SystemRng()
     database = open_database(settings, rng)
-    http = httpx.AsyncClient(timeout=API_SECONDS)
+    http = open_http()
     lease = SlotLease(database, clock)
     try:
         ids = await lease.take()

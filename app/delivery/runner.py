@@ -46,10 +46,10 @@ class _Running:
 class Runner:
     """One per process.
 
-    `worker` names the process in its leases; `context` becomes `TaskContext.services`. At most
-    `concurrency` claimed jobs run at once, half of them from `bulk`; 0 claims nothing, so that a web
-    process runs only what it adopts. `alone` says that no other process runs jobs on this database
-    (SQLite), so that what a dead one left is taken over at once.
+    `worker` names the process in its leases and is another one after each start; `context` becomes
+    `TaskContext.services`. At most `concurrency` claimed jobs run at once, half of them from `bulk`;
+    0 claims nothing, so that a web process runs only what it adopts. `alone` says that no other
+    process runs jobs on this database (SQLite), so that what a dead one left is taken over at once.
     """
 
     def __init__(

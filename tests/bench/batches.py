@@ -88,8 +88,8 @@ def main(
     """Prints milliseconds per batch by statement."""
     setup_logging(level="warning")
     kind = {"sqlite": SQLITE, "postgresql": POSTGRES}[database]
-    app.db.database.SqliteTx = _clocked(SqliteTx)  # type: ignore[assignment]
-    app.db.database.PostgresTx = _clocked(PostgresTx)  # type: ignore[assignment]
+    app.db.database.SqliteTx = _clocked(SqliteTx)  # type: ignore[assignment, attr-defined]
+    app.db.database.PostgresTx = _clocked(PostgresTx)  # type: ignore[assignment, attr-defined]
     with tempfile.TemporaryDirectory(prefix="gxb", ignore_cleanup_errors=True) as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         databases = Databases(Path(folder))
