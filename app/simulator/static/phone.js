@@ -104,6 +104,7 @@ export class Phone {
     for (const item of fresh) {
       const row = itemRow(item, names, tap);
       row.dataset.item = item.id;
+      if (item.from === "me" && item.delivery) row.dataset.delivery = item.delivery;
       if (item.delivery) row.addEventListener("dblclick", () => this.hooks.showDelivery(item.delivery));
       for (const image of row.querySelectorAll("img")) image.addEventListener("load", () => this.toEnd());
       let next = null;
@@ -113,6 +114,12 @@ export class Phone {
     }
     if (!this.log.childElementCount) this.log.append(this.hint());
     if (fresh.length) this.toEnd();
+  }
+
+  /** Shows that a message still waits for the account's server. */
+  mark(delivery) {
+    const row = this.log.querySelector(`[data-delivery="${delivery.id}"]`);
+    if (row) row.classList.toggle("pending", delivery.state === "sending");
   }
 
   toEnd() {
