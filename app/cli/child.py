@@ -10,8 +10,9 @@ import time
 import uvicorn
 
 from app.cli.complaints import complain, explained, load_settings
+from app.cli.demo.handlers import extensions
 from app.core.log import setup_logging
-from app.main import create_app
+from app.main import Server, create_app
 
 GRACE_SECONDS = 7
 """Held deliveries last at most 5 s, so the server never has to cut one off with an answer of its own."""
@@ -23,9 +24,10 @@ def main(listening: int, alive: int) -> int:
     settings = load_settings()
     setup_logging(settings.log_format, settings.log_level)
     threading.Thread(target=_end_with_parent, args=(alive,), name="parent", daemon=True).start()
-    server = uvicorn.Server(
+    app = create_app(settings, extensions=extensions() if settings.demo else None)
+    server = _Uvicorn(
         uvicorn.Config(
-            create_app(settings),
+            app,
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -36,10 +38,23 @@ def main(listening: int, alive: int) -> int:
             server_header=False,
             timeout_keep_alive=65,  # longer than common proxies keep theirs
             timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        ),
+        app,
     )
     server.run(sockets=[socket.socket(fileno=listening)])
     return 0 if server.started else START_FAILED
+
+
+class _Uvicorn(uvicorn.Server):
+    """Open event streams end when a stop begins: the server waits for answers under way."""
+
+    def __init__(self, config: uvicorn.Config, app: Server) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.close_streams()
+        await super().shutdown(sockets)
 
 
 def _end_with_parent(alive: int) -> None:
