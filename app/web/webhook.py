@@ -158,9 +158,10 @@ class Webhook:
 
     async def _check_receiver(self, account: LiveAccount, receiver: str) -> None:
         """The delivery must be for this account; the first one teaches an id that was not set up."""
-        if account.original_id is None:
-            await self._accounts.learn_original_id(account.id, receiver)
-        elif account.original_id != receiver:
+        known = account.original_id
+        if known is None:
+            known = await self._accounts.learn_original_id(account.id, receiver)
+        if known != receiver:
             raise _Refused(403, "wrong-receiver", slug=account.slug, receiver=receiver[:40])
 
     async def _set_aside(
