@@ -134,13 +134,16 @@ class Webhook:
     async def _delivery(
         self, account: LiveAccount, query: dict[str, str], body: bytes, arrived: float
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        xml: str | None = None
         try:
             opened = account.codec.open(body, query)
-            message = parse(opened.xml)
+            xml = opened.xml
+            message = parse(xml)
         except Forbidden as error:
             raise _Refused(403, error.reason, slug=account.slug, detail=str(error)) from error
         except NotUnderstood as error:
-            await self._set_aside(account, error, body, arrived)
+            legible = body if xml is None else xml.encode()
+            await self._set_aside(account, error, legible, arrived)
             return 200, _PLAIN, _SUCCESS
         await self._check_receiver(account, message.account)
         delivery = Delivery(
