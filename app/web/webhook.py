@@ -75,15 +75,17 @@ class Webhook:
         deadline: Deadline,
         quarantine: Quarantine,
         clock: Clock,
+        *,
+        most_held: int | None = None,
     ) -> None:
+        """`most_held` connections are held in silence; by default what the file limit allows."""
         self._accounts = accounts
         self._writer = writer
         self._deadline = deadline
         self._quarantine = quarantine
         self._clock = clock
         self._held = 0
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most_held = max(1, min(_MOST_HELD, files - _FILES_KEPT_FREE))
+        self._most_held = most_held or _most_held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrived = self._clock.monotonic()
@@ -239,6 +241,11 @@ class Webhook:
         finally:
             self._held -= 1
             _HELD.set(self._held)
+
+
+def _most_held() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(_MOST_HELD, files - _FILES_KEPT_FREE))
 
 
 def _verification(query: dict[str, str]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
