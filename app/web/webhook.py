@@ -191,6 +191,8 @@ class Webhook:
             )
             await asyncio.wait((future,), timeout=self._left(delivery.arrived))
             if not future.done():
+                _LOG.warning("webhook.silent", key=delivery.key, why="LATE")
+                future.add_done_callback(self._deadline.begin_late)
                 raise _Silence
             answer: Answer | None = future.result()
         except Unavailable as error:
