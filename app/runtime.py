@@ -71,6 +71,8 @@ class Extensions:
     actions: Sequence[type[Action]] = ()
     intake: type[Intake] = Intake
     writer: type[Writer[Delivery, Answer]] = Writer
+    handler_seconds: float = HANDLER_SECONDS
+    """An apart handler that takes longer is given up."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def _build(
     apart = Task(
         "conversation.answer_apart",
         "reply",
-        ApartHandlers(floor, accounts, deadline).run,
+        ApartHandlers(floor, accounts, deadline, extensions.handler_seconds).run,
         attempts=3,
         timeout_seconds=HANDLER_SECONDS + 10,
     )
