@@ -23,6 +23,8 @@ class Call:
     method: str = "POST"
     breaks_off: bool = False
     """The caller is gone after the last part, before the body was whole."""
+    gate: asyncio.Event | None = None
+    """The last part of the body comes only when this is set."""
     sent: list[MutableMapping[str, Any]] = field(default_factory=list)
     read: int = 0
     """How many parts of the body were taken."""
@@ -84,6 +86,8 @@ class Call:
 
     async def _receive(self) -> MutableMapping[str, Any]:
         if self.read < len(self.parts):
+            if self.gate is not None and self.read == len(self.parts) - 1:
+                await self.gate.wait()
             part = self.parts[self.read]
             self.read += 1
             more = self.read < len(self.parts) or self.breaks_off
