@@ -27,7 +27,18 @@ class Platform:
             await self._changed.wait_for(lambda: len(self.sent) >= count)
         return self.sent
 
+    _open: "dict[asyncio.StreamWriter, asyncio.Event]" = field(default_factory=dict)
+
+    async def hang_up(self) -> None:
+        """Ends every connection that a client keeps open."""
+        ended = list(self._open.values())
+        for writer in list(self._open):
+            writer.close()
+        for event in ended:
+            await event.wait()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open[writer] = asyncio.Event()
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await self._answer(head.decode().lower(), reader, writer)
@@ -35,6 +46,7 @@ class Platform:
             pass
         finally:
             writer.close()
+            self._open.pop(writer).set()
 
     async def _answer(
         self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -67,3 +79,4 @@ async def platform() -> AsyncIterator[Platform]:
         yield made
     finally:
         server.close()
+        await made.hang_up()
