@@ -55,14 +55,9 @@ from app.wechat.http import open_http
 from app.wechat.token_store import SqlTokenStore
 from app.wechat.tokens import Tokens
 
-<<<<<<< HEAD
-=======
 _LOG = get_logger(__name__)
-API_SECONDS = 10.0
-"""What a call of the platform may take in all."""
 STOP_SECONDS = 2.0
 """What jobs under way get at the end; deliveries have had up to seven of the ten seconds."""
->>>>>>> trouble
 CONCURRENCY = 32
 """Jobs a process runs at once; they mostly wait for the network."""
 
