@@ -61,7 +61,7 @@ class Json(TypeDecorator[Any]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else _JsonbText())
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else orjson.dumps(value, default=_mapping).decode()
+        return None if value is None else orjson.dumps(value, default=json_default).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
@@ -83,7 +83,7 @@ class _JsonbText(JSONB):
         return None
 
 
-def _mapping(value: Any) -> Any:
+def json_default(value: Any) -> Any:
     """Read-only mappings and sets are JSON too."""
     if hasattr(value, "items"):
         return dict(value)

@@ -17,6 +17,8 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from app.db.rowset import Place, Rowset, rowset
+
 Row: TypeAlias = Sequence[Any]
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -40,6 +42,8 @@ class Prepared:
     text: str
     parameters: tuple[Parameter, ...]
     results: tuple[Convert | None, ...]
+    rowset: Rowset | None = None
+    """For many rows at once, on PostgreSQL."""
 
     def values(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(
@@ -65,10 +69,14 @@ class Hot:
     """A statement whose parameters are all `bindparam`s; made once, at import.
 
     Give a function of the dialect's name where the statement itself differs.
+
+    `distinct`: in no `Tx.many` two rows meet the same row of the table, so that PostgreSQL may take
+    all of them in one statement (`app.db.rowset`), which sees each row as it was before.
     """
 
-    def __init__(self, build: Executable | Callable[[str], Any]) -> None:
+    def __init__(self, build: Executable | Callable[[str], Any], *, distinct: bool = False) -> None:
         self._build = build
+        self._distinct = distinct
         self._prepared: dict[str, Prepared] = {}
 
     def prepared(self, dialect: str) -> Prepared:
@@ -90,9 +98,12 @@ class Hot:
         if columns is None:
             columns = getattr(statement, "_returning", ())
         kinds: list[TypeEngine[Any]] = [column.type for column in columns or ()]
-        return Prepared(
-            compiled.string, parameters, tuple(_result_of(kind, dialect) for kind in kinds)
-        )
+        many: Rowset | None = None
+        if self._distinct and name == "postgresql":
+            places = [Place(p.name, binds[p.name].type, p.given, p.constant) for p in parameters]
+            many = rowset(compiled.string, places, dialect)
+        results = tuple(_result_of(kind, dialect) for kind in kinds)
+        return Prepared(compiled.string, parameters, results, many)
 
 
 def _parameter(name: str, bind: BindParameter[Any], dialect: Dialect) -> Parameter:
@@ -110,7 +121,10 @@ def _result_of(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
 def hot_insert(table: Any, *columns: str) -> Hot:
     """INSERT of the named columns; every row must give each."""
     target: Table = table.__table__
-    return Hot(insert(target).values({c: bindparam(c, type_=target.c[c].type) for c in columns}))
+    values = {c: bindparam(c, type_=target.c[c].type) for c in columns}
+    return Hot(
+        insert(target).inline().values(values), distinct=True
+    )  # inline: no key is asked back
 
 
 def upsert(dialect: str, table: Any) -> Any:
