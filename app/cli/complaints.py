@@ -50,7 +50,7 @@ def explained(error: BaseException) -> AppError | None:
         return error
     if is_passing(error) and is_database(error):
         return DatabaseAway(problem=mask_text(str(original(error)).strip().split("\n")[0]))
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         return MachineSaysNo(problem=str(error))
     return None
 

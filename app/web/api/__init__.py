@@ -5,12 +5,15 @@ from fastapi import APIRouter
 from app.web.api import accounts, replies, timeshift
 from app.web.errors import RESPONSES
 
-BODY_BYTES = 4 * 1024 * 1024
 
-
+<<<<<<< HEAD
+def api() -> APIRouter:
+    root = APIRouter(prefix="/api/v1", responses=RESPONSES)
+=======
 def api(*, demo: bool = False) -> APIRouter:
     """With `demo`, also what only the demo may do."""
     root = APIRouter(prefix="/api/v1", max_body_size=BODY_BYTES, responses=RESPONSES)
+>>>>>>> demo
     root.include_router(accounts.router)
     root.include_router(replies.router)
     if demo:
