@@ -6,14 +6,9 @@ from app.web.api import accounts, replies, timeshift
 from app.web.errors import RESPONSES
 
 
-<<<<<<< HEAD
-def api() -> APIRouter:
-    root = APIRouter(prefix="/api/v1", responses=RESPONSES)
-=======
 def api(*, demo: bool = False) -> APIRouter:
     """With `demo`, also what only the demo may do."""
-    root = APIRouter(prefix="/api/v1", max_body_size=BODY_BYTES, responses=RESPONSES)
->>>>>>> demo
+    root = APIRouter(prefix="/api/v1", responses=RESPONSES)
     root.include_router(accounts.router)
     root.include_router(replies.router)
     if demo:
