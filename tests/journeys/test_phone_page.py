@@ -27,8 +27,9 @@ PATIENCE_MS = 20_000
 LATE_MS = 30_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
+    """For one test alone: while it is open, no other event loop can run in this thread."""
     if CHROMIUM is None:
         pytest.skip("no Chromium: install Debian's package `chromium` to run the browser tests")
     with sync_playwright() as playwright:
