@@ -21,6 +21,7 @@ from app.conversation.router import Router, Routing
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
 from app.core.ids import AccountId, Ids
+from app.core.log import get_logger
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
 from app.core.vault import Vault
@@ -29,6 +30,7 @@ from app.db.audit import Audit
 from app.db.database import Database, open_database
 from app.db.effects import EffectKind, EffectKinds
 from app.db.events import Events
+from app.db.faults import is_passing
 from app.db.slots import RENEW_SECONDS, SlotLease
 from app.db.wake import Wake, listen_url
 from app.db.writer import Writer
@@ -53,6 +55,9 @@ from app.wechat.http import open_http
 from app.wechat.token_store import SqlTokenStore
 from app.wechat.tokens import Tokens
 
+_LOG = get_logger(__name__)
+STOP_SECONDS = 2.0
+"""What jobs under way get at the end; deliveries have had up to seven of the ten seconds."""
 CONCURRENCY = 32
 """Jobs a process runs at once; they mostly wait for the network."""
 
@@ -70,6 +75,8 @@ class Extensions:
     actions: Sequence[type[Action]] = ()
     intake: type[Intake] = Intake
     writer: type[Writer[Delivery, Answer]] = Writer
+    handler_seconds: float = HANDLER_SECONDS
+    """An apart handler that takes longer is given up."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ async def open_runtime(
             try:
                 yield runtime
             finally:
-                runtime.runner.stop()
+                runtime.runner.stop(STOP_SECONDS)
                 await worker
                 for loop in running:
                     loop.cancel()
@@ -145,8 +152,12 @@ def _loops(runtime: Runtime, lease: SlotLease) -> list[tuple[str, Any]]:
         ("replies", runtime.book.run()),
         ("wake", runtime.wake.run()),
         ("slot", _renew(lease)),
-        ("watchdog", Watchdog().run()),
+        ("watchdog", _watchdog(runtime).run()),
     ]
+
+
+def _watchdog(runtime: Runtime) -> Watchdog:
+    return Watchdog(runtime.settings.blocked_seconds, runtime.database.watched())
 
 
 def _build(
@@ -208,11 +219,12 @@ def _build(
     apart = Task(
         "conversation.answer_apart",
         "reply",
-        ApartHandlers(floor, accounts, deadline).run,
+        ApartHandlers(floor, accounts, deadline, extensions.handler_seconds).run,
         attempts=3,
         timeout_seconds=HANDLER_SECONDS + 10,
     )
     intake = extensions.intake(floor, tasks.add(apart))
+    writer = extensions.writer(intake.commit, intake.rescue, clock)
     runtime = Runtime(
         settings=settings,
         clock=clock,
@@ -234,9 +246,10 @@ def _build(
         actions=actions,
         book=book,
         replies=Replies(ids, clock, actions, events, audit),
-        writer=extensions.writer(intake.commit, intake.rescue, clock),
+        writer=writer,
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),
+        checks={"deliveries": writer.problem},
     )
     runner.services = runtime
     return runtime
@@ -255,6 +268,12 @@ def _sending_api(accounts: AccountRegistry, wechat: WechatApi) -> ApiOf:
 
 
 async def _renew(lease: SlotLease) -> None:
+    """Trouble with the database is waited out: a lease lasts as long as five renewals."""
     while True:
         await asyncio.sleep(RENEW_SECONDS)
-        await lease.renew()
+        try:
+            await lease.renew()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            _LOG.warning("slot.not_renewed", error=repr(error))

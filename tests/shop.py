@@ -71,6 +71,7 @@ async def add_account(
     verified: bool = True,
     original_id: str | None = ORIGINAL_ID,
     appid: str = APPID,
+    aes_key: str = AES_KEY,
 ) -> AccountId:
     """The account whose keys `tests.wire` knows."""
 
@@ -87,7 +88,7 @@ async def add_account(
                 mode=mode,
                 contact="人工客服电话：010-12345678",
             ),
-            keys=AccountKeys(token=TOKEN, secret="s" * 32, aes_key=AES_KEY),
+            keys=AccountKeys(token=TOKEN, secret="s" * 32, aes_key=aes_key),
             actor=CLI,
         )
 
@@ -115,5 +116,12 @@ async def open_shop(
             yield Shop(runtime, clock, sender, http, account_id)
 
 
-def webhook_of(runtime: Runtime, clock: Clock) -> Webhook:
-    return Webhook(runtime.accounts, runtime.writer, runtime.deadline, runtime.quarantine, clock)
+def webhook_of(runtime: Runtime, clock: Clock, most_held: int | None = None) -> Webhook:
+    return Webhook(
+        runtime.accounts,
+        runtime.writer,
+        runtime.deadline,
+        runtime.quarantine,
+        clock,
+        most_held=most_held,
+    )

@@ -135,8 +135,11 @@ class AccountRegistry:
                 self._in_trouble = False
             await asyncio.sleep(REFRESH_SECONDS)
 
-    async def learn_original_id(self, account_id: AccountId, original_id: str) -> None:
-        """Keeps the ToUserName of an authenticated delivery, only while none is known."""
+    async def learn_original_id(self, account_id: AccountId, original_id: str) -> str | None:
+        """Keeps the ToUserName of an authenticated delivery, only while none is known.
+
+        Returns the id known from then on: of two that come at once the first is kept.
+        """
 
         async def learn(tx: Tx) -> None:
             learnt = await tx.run(
@@ -156,6 +159,8 @@ class AccountRegistry:
 
         await self._database.transaction(learn)
         await self.refresh()
+        account = self.by_id(account_id)
+        return account.original_id if account is not None else None
 
     def _open(self, row: Any, sealed: Mapping[str, bytes]) -> LiveAccount:
         """Raises `EmptyToken`, `CannotOpen` or `BrokenAccount`."""

@@ -17,7 +17,7 @@ from app.accounts.registry import AccountRegistry, LiveAccount
 from app.conversation.compose import apology, merge
 from app.conversation.deadline import Deadline, close_door, take_door
 from app.conversation.delivery import ReceiptKey
-from app.conversation.intake import Floor, outgoing
+from app.conversation.intake import FAULTS, Floor, outgoing
 from app.core.clock import Clock
 from app.core.decisions import AccountView, ConversationView, FollowerView
 from app.core.errors import NotFound
@@ -43,6 +43,13 @@ HANDLER_SECONDS = 60.0
 _REPEATS_END = timedelta(seconds=13)
 """After CreateTime; from then on the platform does not ask again, so a passive answer would be lost."""
 _LOG = get_logger(__name__)
+
+
+class NeverFinished(RuntimeError):
+    """Every try so far ended with its process or without a stored answer; nobody is asked again."""
+
+    def __init__(self) -> None:
+        super().__init__("the handler never came to an end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +94,22 @@ class _Stored:
 
 
 class ApartHandlers:
-    """Runs the job `conversation.answer_apart`."""
+    """Runs the job `conversation.answer_apart`.
+
+    Its last try asks no handler: one that took its process down each time would go unanswered.
+    """
 
     def __init__(
         self,
         floor: Floor,
         accounts: AccountRegistry,
         deadline: Deadline,
+        handler_seconds: float = HANDLER_SECONDS,
     ) -> None:
         self._floor = floor
         self._accounts = accounts
         self._deadline = deadline
+        self._handler_seconds = handler_seconds
 
     async def run(self, ctx: TaskContext, account_id: int, key: str, handler: str) -> None:
         """Answers one delivery. The answer and the end of the job are one transaction."""
@@ -106,7 +118,10 @@ class ApartHandlers:
             raise NotFound(what=f"account {account_id}")
         services = ctx.services
         stored = await self._floor.database.read(lambda tx: self._load(tx, account, key, services))
-        replies, fault = await self._ask(handler, stored.context)
+        if ctx.job.attempt < ctx.job.max_attempts:
+            replies, fault = await self._ask(handler, stored.context)
+        else:
+            replies, fault = self._sorry(handler, stored.context, NeverFinished())
 
         async def finish(tx: Tx) -> None:
             await self._finish(tx, stored, replies, fault)
@@ -119,11 +134,17 @@ class ApartHandlers:
         """What the handler says, or the apology that stands for one that failed."""
         try:
             handler = self._floor.routing.aparts[name]
-            async with asyncio.timeout(HANDLER_SECONDS):
+            async with asyncio.timeout(self._handler_seconds):
                 return _as_replies(await handler(context)), None
         except Exception as error:  # noqa: BLE001  # any handler may be at fault
-            _LOG.error("handler.failed", handler=name, key=context.key, exc_info=error)
-            return [apology(context.account)], error
+            return self._sorry(name, context, error)
+
+    def _sorry(
+        self, name: str, context: Context, error: Exception
+    ) -> tuple[Sequence[Reply], Exception]:
+        FAULTS.labels("apart").inc()
+        _LOG.error("handler.failed", handler=name, key=context.key, exc_info=error)
+        return [apology(context.account)], error
 
     async def _finish(
         self,
@@ -174,6 +195,8 @@ class ApartHandlers:
         counts on the platform's next attempt.
         """
         now = self._floor.clock.now()
+        if not stored.context.incoming.answerable:
+            return False
         if stored.account.view.may_send:
             return self._deadline.waits(stored.receipt)
         return now.timestamp() < stored.wx_created_at + _REPEATS_END.total_seconds()

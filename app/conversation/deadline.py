@@ -16,6 +16,7 @@ from app.db import receipts
 from app.db.database import Database
 from app.db.receipts import Receipt
 from app.db.tx import Tx
+from app.delivery.jobs import Claimed
 from app.delivery.runner import Runner
 from app.wechat.limits import DELIVERY_ATTEMPTS, REPEAT_WAIT_SECONDS
 
@@ -33,6 +34,23 @@ class Deadline:
         self._clock = clock
         self._runner = runner
         self._settled: dict[ReceiptKey, list[asyncio.Event]] = defaultdict(list)
+        self._begun: set[int] = set()
+
+    def begin(self, claimed: Claimed) -> None:
+        """Runs the handler in this process; once, however many requests share the delivery."""
+        if claimed.id in self._begun:
+            return
+        running = self._runner.adopt(claimed)
+        self._begun.add(claimed.id)
+        running.add_done_callback(lambda _: self._begun.discard(claimed.id))
+
+    def begin_late(self, committed: "asyncio.Future[Answer]") -> None:
+        """For a commit that nobody waits for any more: its handler must not wait for the lease's end."""
+        if committed.cancelled() or committed.exception() is not None:
+            return
+        claimed = committed.result().claimed
+        if claimed is not None:
+            self.begin(claimed)
 
     def settled(self, key: ReceiptKey) -> None:
         """An apart handler of this process has committed its answer."""
@@ -56,7 +74,7 @@ class Deadline:
         self._settled[delivery.receipt].append(event)
         try:
             if pending.claimed is not None:
-                _ = self._runner.adopt(pending.claimed)
+                self.begin(pending.claimed)
             answer = await self._watch(delivery, event, until)
         finally:
             self._forget(delivery.receipt, event)

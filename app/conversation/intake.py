@@ -48,7 +48,7 @@ _LOG = get_logger(__name__)
 _DELIVERIES = Counter(
     "guanxi_deliveries_total", "Deliveries committed, by what became of them", ["outcome"]
 )
-_FAULTS = Counter("guanxi_faults_total", "Exceptions in handlers and effects", ["where"])
+FAULTS = Counter("guanxi_faults_total", "Exceptions in handlers and effects", ["where"])
 
 
 @dataclass(slots=True)
@@ -232,12 +232,13 @@ class Intake:
 
     def _decide(self, snap: Snapshot, fault: Exception | None) -> tuple[Decision, Exception | None]:
         """What the handlers say, or the apology that stands for one that failed."""
+        where = "effect"
         if fault is None:
             try:
                 return self._floor.routing.decide(snap), None
             except Exception as error:  # noqa: BLE001  # any handler may be at fault; told below
-                fault = error
-        _FAULTS.labels("decide").inc()
+                where, fault = "decide", error
+        FAULTS.labels(where).inc()
         _LOG.error("handler.failed", key=snap.key, error=repr(fault), exc_info=fault)
         words = [apology(snap.account)] if snap.incoming.answerable else []
         return Decision.say(*words, fault=type(fault).__name__), fault

@@ -63,6 +63,13 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Bearer token for `/metrics`. Empty: only loopback and private addresses may read it.",
     )
+    blocked_seconds: float = Field(
+        15.0,
+        ge=2,
+        le=300,
+        description="A process whose event loop stands still for so long ends itself and is started "
+        "anew by `serve`.",
+    )
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged."

@@ -1,4 +1,4 @@
-"""Names what blocks the event loop, and ends a process that is blocked for good.
+"""Names what blocks the event loop or the database's own thread, and ends a process blocked for good.
 
 A handler that computes, sleeps or waits without `await` stops everybody. After one second its stack
 is logged; after fifteen the process ends itself, and the parent of `serve` starts it anew. Nothing
@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
@@ -23,52 +24,87 @@ BEAT_SECONDS = 0.2
 EXIT_CODE = 70
 _LOG = get_logger(__name__)
 _BLOCKED = Counter(
-    "guanxi_loop_blocked_total", "Times the event loop stood still for over a second"
+    "guanxi_loop_blocked_total", "Times the event loop or a writing thread stood still for a second"
 )
 
 
-class Watchdog:
-    """Call `beat` in a task of the loop and `watch` from the loop's own thread."""
+@dataclass(slots=True)
+class WatchedThread:
+    """A thread that runs other people's code in short turns. It marks the turns itself."""
 
-    def __init__(self, end: Callable[[], None] | None = None) -> None:
+    name: str
+    thread_id: int = 0
+    since: float | None = None
+    """When the present turn began, by `time.monotonic`; None between turns."""
+    named: bool = field(default=False, init=False)
+
+    def begin(self) -> None:
+        """Called in the thread itself."""
+        self.thread_id = threading.get_ident()
+        self.since = time.monotonic()
+
+    def end(self) -> None:
+        self.since = None
+
+    def silent_seconds(self) -> float:
+        since = self.since
+        return 0.0 if since is None else time.monotonic() - since
+
+
+class Watchdog:
+    """Watches the loop that `run` runs in, and `others`."""
+
+    def __init__(
+        self,
+        ended_after: float = ENDED_AFTER_SECONDS,
+        others: Sequence[WatchedThread] = (),
+        end: Callable[[], None] | None = None,
+    ) -> None:
         """`end` ends the process; a test may give its own."""
+        self._ended_after = ended_after
+        self._loop = WatchedThread("loop")
+        self._watched = (self._loop, *others)
         self._end = end or _end_process
-        self._beaten = time.monotonic()
         self._stopped = threading.Event()
-        self._loop_thread = threading.get_ident()
 
     async def run(self) -> None:
         """Beats until cancelled; the watching thread ends with it."""
-        self._loop_thread = threading.get_ident()
-        self._beaten = time.monotonic()
+        self._loop.begin()
         thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         thread.start()
         try:
             while True:
-                self._beaten = time.monotonic()
+                self._loop.begin()
                 await asyncio.sleep(BEAT_SECONDS)
         finally:
             self._stopped.set()
 
     def _watch(self) -> None:
-        named = False
         while not self._stopped.wait(BEAT_SECONDS):
-            silent = time.monotonic() - self._beaten
-            if silent < NAMED_AFTER_SECONDS:
-                named = False
-            elif not named:
-                named = True
-                _BLOCKED.inc()
-                _LOG.error("loop.blocked", seconds=round(silent, 1), stack=self._stack())
-            if silent > ENDED_AFTER_SECONDS:
-                _LOG.critical("loop.given_up", seconds=round(silent, 1), stack=self._stack())
-                self._end()
-                return
+            for one in self._watched:
+                if self._given_up(one):
+                    self._end()
+                    return
 
-    def _stack(self) -> str:
-        """Where the loop's thread is right now, innermost call last."""
-        frame = sys._current_frames().get(self._loop_thread)  # the only way to see it
-        return mask_text("".join(traceback.format_stack(frame)[-8:])) if frame else ""
+    def _given_up(self, one: WatchedThread) -> bool:
+        silent = one.silent_seconds()
+        seconds = round(silent, 1)
+        if silent < NAMED_AFTER_SECONDS:
+            one.named = False
+        elif not one.named:
+            one.named = True
+            _BLOCKED.inc()
+            _LOG.error("loop.blocked", thread=one.name, seconds=seconds, stack=_stack(one))
+        if silent <= self._ended_after:
+            return False
+        _LOG.critical("loop.given_up", thread=one.name, seconds=seconds, stack=_stack(one))
+        return True
+
+
+def _stack(one: WatchedThread) -> str:
+    """Where the thread is right now, innermost call last."""
+    frame = sys._current_frames().get(one.thread_id)  # the only way to see it
+    return mask_text("".join(traceback.format_stack(frame)[-8:])) if frame else ""
 
 
 def _end_process() -> None:

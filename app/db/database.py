@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
+from app.core.watchdog import WatchedThread
 from app.db.faults import is_conflict, is_lock_timeout, original
 from app.db.tx import PostgresTx, SqliteTx, Watched, Work, run_inline
 
@@ -66,6 +67,10 @@ class Database(ABC):
     @abstractmethod
     async def read(self, work: Work[T]) -> T:
         """Runs `work(tx)` on one consistent view of the data; writing there is an error."""
+
+    def watched(self) -> Sequence[WatchedThread]:
+        """Threads in which transactions, and so other people's code, run beside the event loop."""
+        return ()
 
     @abstractmethod
     async def checkpoint(self) -> None:
@@ -137,6 +142,7 @@ class _WriterThread:
         self._urgent: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._ordinary: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._condition = threading.Condition()
+        self.turns = WatchedThread("sqlite-writer")
         self._open = True
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
@@ -162,12 +168,15 @@ class _WriterThread:
             call, future = item
             if not future.set_running_or_notify_cancel():
                 continue
+            self.turns.begin()
             try:
                 result = call()
             except BaseException as error:  # noqa: BLE001  # belongs to whoever waits
                 future.set_exception(error)
             else:
                 future.set_result(result)
+            finally:
+                self.turns.end()
 
     def _next(self) -> tuple[Callable[[], Any], Future[Any]] | None:
         with self._condition:
@@ -191,6 +200,9 @@ class SqliteDatabase(Database):
         self._local = threading.local()
         self._opened: list[Connection] = []
         self._writing: Connection | None = None
+
+    def watched(self) -> Sequence[WatchedThread]:
+        return (self._thread.turns,)
 
     async def _write(self, work: Work[T], urgent: bool) -> tuple[T, list[Callable[[], None]]]:
         future = self._thread.submit(lambda: self._write_here(work), urgent=urgent)

@@ -24,6 +24,9 @@ Answer = TypeVar("Answer")
 MAX_BATCH = 128
 CAPACITY = 4096
 OLDEST_SECONDS = 3.5
+TROUBLE_SECONDS = 10.0
+"""How long a failed commit makes the process unready, unless a later one succeeds: without traffic
+nobody would notice that the database is well again."""
 _LOG = get_logger(__name__)
 
 _BATCH_SIZE = Histogram(
@@ -98,6 +101,9 @@ class Writer(Generic[Item, Answer]):
         self._count = 0
         self.failing = False
         """The last batch met a database that is busy, full or away."""
+        self._failed_at = float("-inf")
+        self._began: float | None = None
+        """When the commit under way began."""
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -106,6 +112,16 @@ class Writer(Generic[Item, Answer]):
         """How long the oldest waiting item has waited."""
         first = next(iter(self._queue.values()), None)
         return 0.0 if first is None else self._clock.monotonic() - first.arrived
+
+    def problem(self) -> str | None:
+        """Why items would wait in vain just now; None while all is well."""
+        now = self._clock.monotonic()
+        waiting = max(self.oldest_seconds(), 0.0 if self._began is None else now - self._began)
+        if waiting > OLDEST_SECONDS:
+            return f"the oldest has waited for {waiting:.1f} s"
+        if self.failing and now - self._failed_at < TROUBLE_SECONDS:
+            return "the last commit met a database that is busy, full or away"
+        return None
 
     def submit(
         self, item: Item, *, key: Hashable, lane: Hashable, deadline: float
@@ -140,7 +156,11 @@ class Writer(Generic[Item, Answer]):
             await self._wake.wait()
             self._wake.clear()
             while batch := self._take():
+                self._began = self._clock.monotonic()
                 self.failing = await self._settle(batch)
+                self._began = None
+                if self.failing:
+                    self._failed_at = self._clock.monotonic()
                 if self.failing or self._all_waiting(batch):
                     await asyncio.sleep(
                         0.02

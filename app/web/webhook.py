@@ -75,15 +75,17 @@ class Webhook:
         deadline: Deadline,
         quarantine: Quarantine,
         clock: Clock,
+        *,
+        most_held: int | None = None,
     ) -> None:
+        """`most_held` connections are held in silence; by default what the file limit allows."""
         self._accounts = accounts
         self._writer = writer
         self._deadline = deadline
         self._quarantine = quarantine
         self._clock = clock
         self._held = 0
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most_held = max(1, min(_MOST_HELD, files - _FILES_KEPT_FREE))
+        self._most_held = most_held or _most_held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrived = self._clock.monotonic()
@@ -134,13 +136,16 @@ class Webhook:
     async def _delivery(
         self, account: LiveAccount, query: dict[str, str], body: bytes, arrived: float
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        xml: str | None = None
         try:
             opened = account.codec.open(body, query)
-            message = parse(opened.xml)
+            xml = opened.xml
+            message = parse(xml)
         except Forbidden as error:
             raise _Refused(403, error.reason, slug=account.slug, detail=str(error)) from error
         except NotUnderstood as error:
-            await self._set_aside(account, error, body, arrived)
+            legible = body if xml is None else xml.encode()
+            await self._set_aside(account, error, legible, arrived)
             return 200, _PLAIN, _SUCCESS
         await self._check_receiver(account, message.account)
         delivery = Delivery(
@@ -158,9 +163,10 @@ class Webhook:
 
     async def _check_receiver(self, account: LiveAccount, receiver: str) -> None:
         """The delivery must be for this account; the first one teaches an id that was not set up."""
-        if account.original_id is None:
-            await self._accounts.learn_original_id(account.id, receiver)
-        elif account.original_id != receiver:
+        known = account.original_id
+        if known is None:
+            known = await self._accounts.learn_original_id(account.id, receiver)
+        if known != receiver:
             raise _Refused(403, "wrong-receiver", slug=account.slug, receiver=receiver[:40])
 
     async def _set_aside(
@@ -185,6 +191,8 @@ class Webhook:
             )
             await asyncio.wait((future,), timeout=self._left(delivery.arrived))
             if not future.done():
+                _LOG.warning("webhook.silent", key=delivery.key, why="LATE")
+                future.add_done_callback(self._deadline.begin_late)
                 raise _Silence
             answer: Answer | None = future.result()
         except Unavailable as error:
@@ -235,6 +243,11 @@ class Webhook:
         finally:
             self._held -= 1
             _HELD.set(self._held)
+
+
+def _most_held() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(_MOST_HELD, files - _FILES_KEPT_FREE))
 
 
 def _verification(query: dict[str, str]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
