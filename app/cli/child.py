@@ -46,14 +46,14 @@ def main(listening: int, alive: int) -> int:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Open event streams end when a stop begins: the server waits for answers under way."""
+    """Winds the application down before it accepts nothing more."""
 
     def __init__(self, config: uvicorn.Config, app: Server) -> None:
         super().__init__(config)
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.close_streams()
+        await self._app.wind_down()
         await super().shutdown(sockets)
 
 
