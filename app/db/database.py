@@ -6,6 +6,7 @@ runs each transaction on a pooled connection, READ COMMITTED.
 """
 
 import asyncio
+import os
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
@@ -187,12 +188,30 @@ class _WriterThread:
             return (self._urgent or self._ordinary).popleft()
 
 
+def _seen(result: "asyncio.Future[Any]") -> None:
+    """Whoever waited may have been cancelled; then nobody else looks at the failure."""
+    if not result.cancelled():
+        result.exception()
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file is there: device and inode."""
+    try:
+        found = os.stat(path)  # each transaction asks; a Path costs twice as much
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class SqliteDatabase(Database):
     dialect = "sqlite"
 
     def __init__(self, url: str, rng: Rng) -> None:
         super().__init__(rng)
         self.url = url
+        self._path = make_url(url).database or ""
+        self._file: tuple[int, int] | None = None
+        """The file that was opened: what is written after it lost its name is lost with the process."""
         self._engine = sqlite_engine(url)
         self._reading = sqlite_engine(url, read_only=True)
         self._thread = _WriterThread()
@@ -206,9 +225,12 @@ class SqliteDatabase(Database):
 
     async def _write(self, work: Work[T], urgent: bool) -> tuple[T, list[Callable[[], None]]]:
         future = self._thread.submit(lambda: self._write_here(work), urgent=urgent)
-        return await asyncio.shield(asyncio.wrap_future(future))
+        result = asyncio.wrap_future(future)
+        result.add_done_callback(_seen)
+        return await asyncio.shield(result)
 
     def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
+        self._check_file()
         if self._writing is None:
             self._writing = self._engine.connect()
         with self._writing.begin():
@@ -216,11 +238,23 @@ class SqliteDatabase(Database):
             result = run_inline(work(tx))
         return result, tx.hooks
 
+    def _check_file(self) -> None:
+        """Raises passing trouble while the file is not where it was opened, or is another one."""
+        found = _file_at(self._path)
+        if self._file is None:
+            self._file = found
+        elif found != self._file:
+            gone = "is gone" if found is None else "is another one than was opened; restart"
+            error = sqlite3.OperationalError(f"the file {self._path} {gone}")
+            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise error
+
     async def read(self, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read_here, work)
 
     def _read_here(self, work: Work[T]) -> T:
+        self._check_file()
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._reading.connect()
