@@ -31,6 +31,9 @@ T = TypeVar("T")
 TRIES = 4
 """Once, and at most three more after a conflict."""
 READERS = 4
+TRANSACTION_SECONDS = 8.0
+"""On PostgreSQL a transaction that takes longer is given up with its connection: the server has limits
+of its own for each statement, so it must have stopped answering."""
 
 
 class Database(ABC):
@@ -288,9 +291,18 @@ class SqliteDatabase(Database):
 class PostgresDatabase(Database):
     dialect = "postgresql"
 
-    def __init__(self, url: str, rng: Rng, *, pooled: bool = False, size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        rng: Rng,
+        *,
+        pooled: bool = False,
+        size: int = 10,
+        seconds: float = TRANSACTION_SECONDS,
+    ) -> None:
         super().__init__(rng)
         self.url = url
+        self._seconds = seconds
         connect: dict[str, Any] = {"connect_timeout": 3}
         if pooled:
             connect["prepare_threshold"] = None
@@ -310,8 +322,9 @@ class PostgresDatabase(Database):
         async with self._engine.connect() as connection:
             tx = await self._started(connection)
             try:
-                result = await Watched(work(tx), tx)
-                await connection.commit()
+                async with asyncio.timeout(self._seconds):
+                    result = await Watched(work(tx), tx)
+                    await connection.commit()
             except BaseException as error:
                 await _abandon(connection, error)
                 raise
@@ -321,7 +334,8 @@ class PostgresDatabase(Database):
         async with self._reading.connect() as connection:
             tx = await self._started(connection)
             try:
-                return await Watched(work(tx), tx)
+                async with asyncio.timeout(self._seconds):
+                    return await Watched(work(tx), tx)
             except BaseException as error:
                 await _abandon(connection, error)
                 raise
@@ -342,7 +356,8 @@ async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
     """Rolls back, or throws the connection away when it is broken or was cut off in mid-statement."""
     raw = await connection.get_raw_connection() if not connection.invalidated else None
     driver = raw.driver_connection if raw is not None else None
-    broken = driver is None or driver.closed or isinstance(original(error), asyncio.CancelledError)
+    cut_off = isinstance(original(error), asyncio.CancelledError | TimeoutError)
+    broken = driver is None or driver.closed or cut_off
     if broken:
         await connection.invalidate()
     else:
