@@ -3,8 +3,9 @@
 Where settings say so, the simulator is mounted beside it, with the background work of its own.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.clock import Clock, SystemClock
 from app.core.settings import Settings
+from app.delivery.runner import Runner
 from app.runtime import Extensions, open_runtime
 from app.simulator.app import close_streams, create_simulator, moved_seconds, running
 from app.web import docs, errors, health
@@ -23,6 +25,8 @@ from app.web.webhook import Webhook
 
 VERSION = "0.1.0"
 SIMULATOR = "/simulator"
+WIND_DOWN_SECONDS = 2.0
+"""What jobs under way are given; with the seven seconds for deliveries it stays below ten."""
 
 
 class Server(FastAPI):
@@ -37,10 +41,21 @@ class Server(FastAPI):
     simulator: FastAPI | None = None
     """Set while it is mounted."""
 
-    def close_streams(self) -> None:
-        """Ends what never ends by itself. For whoever serves, at the beginning of a stop."""
-        if self.simulator is not None:
-            close_streams(self.simulator)
+    async def wind_down(self) -> None:
+        """For whoever serves: the beginning of a stop, while requests are still answered.
+
+        With the simulator aboard, event streams end, which never end by themselves; and jobs end
+        that call the platform, which is this very process: once it accepts nothing more, they
+        would wait for answers in vain.
+        """
+        if self.simulator is None:
+            return
+        close_streams(self.simulator)
+        runner: Runner = self.state.runtime.runner
+        runner.stop(WIND_DOWN_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WIND_DOWN_SECONDS + 1):
+                await runner.stopped()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (

@@ -49,7 +49,7 @@ def main(listening: int, alive: int) -> int:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Open event streams end when a stop begins: the server waits for answers under way.
+    """Winds the application down before it accepts nothing more.
 
     What lives as long as the process is put out of the garbage collector's sight once it serves: at
     Python's own thresholds the collector went through everything again and again, for a tenth of the
@@ -67,7 +67,7 @@ class _Uvicorn(uvicorn.Server):
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.close_streams()
+        await self._app.wind_down()
         await super().shutdown(sockets)
 
 

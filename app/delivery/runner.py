@@ -83,6 +83,7 @@ class Runner:
         self._group: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event = asyncio.Event()
+        self._ended = asyncio.Event()
         self._stopping = False
         self._grace = GRACE_SECONDS
         self._reaped_at = float("-inf")
@@ -101,6 +102,10 @@ class Runner:
         self._grace = grace_seconds
         self._stopping = True
         self._event.set()
+
+    async def stopped(self) -> None:
+        """Returns when `run` has wound down after `stop`."""
+        await self._ended.wait()
 
     def adopt(self, claimed: Claimed) -> asyncio.Future[Any]:
         """Runs a job of `Jobs.begin_here` at once, beside the claimed ones.
@@ -131,6 +136,7 @@ class Runner:
                 self._group = self._loop = None
                 for helper in helpers:
                     helper.cancel()
+                self._ended.set()
 
     async def drain(self, now: datetime | None = None) -> int:
         """Runs everything due at `now` inline, one after the other, and returns how many ran.

@@ -27,8 +27,9 @@ PATIENCE_MS = 20_000
 LATE_MS = 30_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
+    """For one test alone: while it is open, no other event loop can run in this thread."""
     if CHROMIUM is None:
         pytest.skip("no Chromium: install Debian's package `chromium` to run the browser tests")
     with sync_playwright() as playwright:
@@ -71,6 +72,10 @@ class Visit:
         self.page.context.close()
 
     def shoot(self, what: str) -> None:
+        """Once nothing is loading any more, and a dialog is there if `what` names one."""
+        expect(self.page.get_by_text(re.compile("^(载入中|Loading)"))).to_have_count(0)
+        if what.endswith("-dialog"):
+            expect(self.page.get_by_role("dialog")).to_be_visible()
         self._shots += 1
         path = self._folder / f"{self._name}-{self._shots:02}-{what}.png"
         self.page.screenshot(path=path)
@@ -168,7 +173,7 @@ def test_every_button_of_the_menu(visit: Visit) -> None:
     visit.shoot("menu-open")
     visit.button("订位").click()
     visit.sees("几位一起来")
-    visit.menu("到店", "扫桌码或券码")
+    visit.menu("到店", "扫一扫")
     visit.shoot("scan-dialog")
     visit.dialog("扫码").click()
     visit.sees("券码 CPN-7F3K-92QX 收到了")
@@ -194,7 +199,7 @@ def test_places_and_pictures_of_the_menu(visit: Visit) -> None:
 
 def test_codes_with_and_without_following(visit: Visit) -> None:
     visit.button("扫码").click()
-    visit.shoot("codes")
+    visit.shoot("codes-dialog")
     visit.page.get_by_role("dialog").get_by_role("button", name="poster").click()
     visit.sees("第一杯立减 8 元")
     visit.button("扫码").click()
@@ -252,7 +257,7 @@ def test_the_other_language_and_a_real_phone(visit: Visit) -> None:
     visit.phone.get_by_role("button", name="到店").click()
     visit.shoot("menu-open")
     visit.fits()
-    visit.button("扫桌码或券码").click()
+    visit.button("扫一扫").click()
     visit.shoot("scan-dialog")
     visit.page.keyboard.press("Escape")
     visit.button(keyboard).click()

@@ -37,6 +37,18 @@ def test_it_stops_cleanly_and_keeps_chats_rules_and_time(tmp_path: Path) -> None
         assert second.stop(signal.SIGTERM) == 0
 
 
+def test_a_message_on_its_way_when_the_stop_begins_arrives(tmp_path: Path) -> None:
+    with Demo(tmp_path / "var").until_ready() as first:
+        phone = first.phone()
+        phone.one("follow")
+        phone.sent()
+        phone.one("text", text="wifi")
+        first.stop()
+    with Demo(tmp_path / "var").until_ready() as second:
+        phone.demo = second
+        assert "slowdown2026" in phone.sent()["text"]
+
+
 def test_a_picture_that_the_platform_has_forgotten_is_sent_up_again(tmp_path: Path) -> None:
     with Demo(tmp_path / "var").until_ready() as first:
         first.api("POST", "time", {"advance_seconds": 4 * 86400})

@@ -217,7 +217,7 @@ def bindings() -> list[BindingInput]:
         _on(
             "type",
             "image",
-            [say("拍得真好看，收进我们的照片墙啦 📷")],
+            [say("拍得真好看，收进我们的照片墙啦。")],
             [say("收到照片！下次来给您加份燕麦奶。")],
         ),
         _on("type", "position", [say(f"离您最近的是人民广场店。\n{WHERE}")]),
@@ -270,7 +270,7 @@ MENU: dict[str, Any] = {
             "name": "到店",
             "sub_button": [
                 {"type": "click", "name": "订位", "key": "store.book"},
-                {"type": "scancode_waitmsg", "name": "扫桌码或券码", "key": "store.scan"},
+                {"type": "scancode_waitmsg", "name": "扫一扫", "key": "store.scan"},
                 {"type": "location_select", "name": "哪家店近", "key": "store.near"},
                 {"type": "pic_photo_or_album", "name": "晒一杯", "key": "store.photo"},
             ],

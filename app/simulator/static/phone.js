@@ -89,7 +89,7 @@ export class Phone {
     const live = this.screen.windows.filter((grant) => grant.left > 0 && grant.seconds > past);
     if (!live.length) return t("noWindow");
     const left = live.reduce((sum, grant) => sum + grant.left, 0);
-    return t("windows", { left, time: duration(Math.max(...live.map((grant) => grant.seconds - past))) });
+    return t("windows", { left, time: duration(Math.max(...live.map((grant) => grant.seconds - past)), 1) });
   }
 
   /**
