@@ -51,12 +51,11 @@ from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
 from app.handlers import builtin
 from app.wechat.client import WechatApi
+from app.wechat.http import open_http
 from app.wechat.token_store import SqlTokenStore
 from app.wechat.tokens import Tokens
 
 _LOG = get_logger(__name__)
-API_SECONDS = 10.0
-"""What a call of the platform may take in all."""
 STOP_SECONDS = 2.0
 """What jobs under way get at the end; deliveries have had up to seven of the ten seconds."""
 CONCURRENCY = 32
@@ -122,7 +121,7 @@ async def open_runtime(
     clock = clock or SystemClock()
     rng = rng or SystemRng()
     database = open_database(settings, rng)
-    http = httpx.AsyncClient(timeout=API_SECONDS)
+    http = open_http()
     lease = SlotLease(database, clock)
     try:
         ids = await lease.take()

@@ -1,5 +1,6 @@
 """One serving process, started by `serve`: `python -m app.cli.child LISTENING_FD ALIVE_FD`."""
 
+import gc
 import os
 import signal
 import socket
@@ -10,22 +11,26 @@ import time
 import uvicorn
 
 from app.cli.complaints import complain, explained, load_settings
+from app.cli.demo.handlers import extensions
 from app.core.log import setup_logging
-from app.main import create_app
+from app.main import Server, create_app
 
 GRACE_SECONDS = 7
 """Held deliveries last at most 5 s, so the server never has to cut one off with an answer of its own."""
 _PARENT_GONE_SECONDS = 10.0
 START_FAILED = 3
+_GARBAGE_THRESHOLDS = (10_000, 20, 20)
+"""A delivery makes some hundred objects, and nearly all are freed without the collector."""
 
 
 def main(listening: int, alive: int) -> int:
     settings = load_settings()
     setup_logging(settings.log_format, settings.log_level)
     threading.Thread(target=_end_with_parent, args=(alive,), name="parent", daemon=True).start()
-    server = uvicorn.Server(
+    app = create_app(settings, extensions=extensions() if settings.demo else None)
+    server = _Uvicorn(
         uvicorn.Config(
-            create_app(settings),
+            app,
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -36,10 +41,34 @@ def main(listening: int, alive: int) -> int:
             server_header=False,
             timeout_keep_alive=65,  # longer than common proxies keep theirs
             timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        ),
+        app,
     )
     server.run(sockets=[socket.socket(fileno=listening)])
     return 0 if server.started else START_FAILED
+
+
+class _Uvicorn(uvicorn.Server):
+    """Winds the application down before it accepts nothing more.
+
+    What lives as long as the process is put out of the garbage collector's sight once it serves: at
+    Python's own thresholds the collector went through everything again and again, for a tenth of the
+    time and more, in pauses of 150 ms.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: Server) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE_THRESHOLDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._app.wind_down()
+        await super().shutdown(sockets)
 
 
 def _end_with_parent(alive: int) -> None:

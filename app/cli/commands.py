@@ -2,8 +2,9 @@
 
 import typer
 
-from app.cli import doctor, migrate, openapi, serve, setup, work
+from app.cli import doctor, migrate, openapi, serve, setup, simulator, work
 from app.cli.complaints import Forgiving
+from app.cli.demo.command import demo
 
 app = typer.Typer(
     name="guanxi",
@@ -17,8 +18,10 @@ app.command("serve")(serve.serve)
 app.command("work")(work.work)
 app.command("migrate")(migrate.migrate)
 app.add_typer(setup.app, name="setup")
+app.command("demo")(demo)
 app.command("doctor")(doctor.doctor)
 app.command("openapi")(openapi.openapi)
+app.command("simulator")(simulator.simulator)
 
 
 def main() -> None:

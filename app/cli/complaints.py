@@ -6,6 +6,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from app.cli.demo_home import at_home
 from app.core.errors import AppError
 from app.core.log import mask_text
 from app.core.settings import BadSettings, Settings
@@ -27,13 +28,14 @@ class MachineSaysNo(AppError):
 def load_settings() -> Settings:
     """The settings from the environment. Raises `BadSettings`, naming each variable that is wrong."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         wrong = (
             f"GUANXI_{'_'.join(str(part) for part in found['loc']).upper()}: {found['msg']}"
             for found in error.errors(include_input=False, include_url=False)
         )
         raise BadSettings(problem="; ".join(wrong)) from error
+    return at_home(settings) if settings.demo else settings
 
 
 def complain(error: AppError) -> None:
@@ -48,7 +50,7 @@ def explained(error: BaseException) -> AppError | None:
         return error
     if is_passing(error) and is_database(error):
         return DatabaseAway(problem=mask_text(str(original(error)).strip().split("\n")[0]))
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         return MachineSaysNo(problem=str(error))
     return None
 

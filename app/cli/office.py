@@ -10,6 +10,7 @@ from app.accounts.service import Accounts
 from app.cli.complaints import load_settings
 from app.core.clock import Clock, SystemClock
 from app.core.errors import AppError
+from app.core.ids import Ids
 from app.core.settings import BadSettings, Settings
 from app.core.vault import Vault
 from app.db.audit import Audit
@@ -32,7 +33,9 @@ class Office:
     settings: Settings
     database: Database
     clock: Clock
+    ids: Ids
     vault: Vault
+    audit: Audit
     accounts: Accounts
     tokens: ApiTokens
 
@@ -58,7 +61,9 @@ async def open_office(settings: Settings) -> AsyncIterator[Office]:
             settings=settings,
             database=database,
             clock=clock,
+            ids=ids,
             vault=vault,
+            audit=audit,
             accounts=Accounts(ids, clock, vault, audit),
             tokens=ApiTokens(ids, clock, audit),
         )

@@ -59,6 +59,10 @@ class Supervisor:
     def pids(self) -> list[int]:
         return [child.process.pid for child in self._children]
 
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
     def run(self) -> None:
         """Returns when every process has ended after a signal."""
         before = {

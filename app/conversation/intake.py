@@ -376,6 +376,7 @@ def outgoing(
         automatic=True,
         source_key=source_key,
         held=held,
+        or_hold=True,  # it was asked for: better at the next contact than never
         expires_at=at + HOLD,
     )
 

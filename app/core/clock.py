@@ -10,6 +10,10 @@ class Clock(Protocol):
         """The present moment, aware, in UTC, with microseconds."""
         ...
 
+    def real(self) -> datetime:
+        """The same, however far the demo has moved `now`: what others sign with, what leases last by."""
+        ...
+
     def monotonic(self) -> float:
         """Seconds that never run backwards; for measuring how long something took."""
         ...
@@ -24,6 +28,9 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.offset
 
+    def real(self) -> datetime:
+        return datetime.now(UTC)
+
     def monotonic(self) -> float:
         return time.monotonic()
 
@@ -36,6 +43,9 @@ class FakeClock:
         self._monotonic = 1000.0
 
     def now(self) -> datetime:
+        return self._now
+
+    def real(self) -> datetime:
         return self._now
 
     def monotonic(self) -> float:

@@ -36,8 +36,9 @@ class SlotLost(Unavailable):
 class Ids:
     """Hands out ids; safe to call from any thread.
 
-    No two processes share a `slot` (leased by `db.slots`, up to `good_until`). While the clock is up
-    to two seconds behind, ids go on from the last moment seen; beyond that `ClockWentBack` is raised.
+    Ids go by real time, which no demo moves. No two processes share a `slot` (leased by `db.slots`,
+    up to `good_until`). While the clock is up to two seconds behind, ids go on from the last moment
+    seen; beyond that `ClockWentBack` is raised.
     """
 
     def __init__(self, clock: Clock, slot: int) -> None:
@@ -53,7 +54,7 @@ class Ids:
 
     def new(self) -> int:
         with self._lock:
-            now_ms = to_millis(self._clock.now()) - EPOCH_MS
+            now_ms = to_millis(self._clock.real()) - EPOCH_MS
             if self.good_until is not None and now_ms + EPOCH_MS > self.good_until:
                 raise SlotLost
             if now_ms > self._last_ms:

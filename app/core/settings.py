@@ -87,6 +87,14 @@ class Settings(BaseSettings):
         False,
         description="Serve the simulator although a public URL is set. Anybody can use it then.",
     )
+    simulator_product_url: str = Field(
+        "",
+        description="Where the simulator reaches this server: it asks for traces there, and in the demo "
+        "tells how far time was moved. Empty: neither. Example: `http://127.0.0.1:8000`.",
+    )
+    simulator_trace_token: SecretStr = Field(
+        SecretStr(""), description="Read-only API token that the simulator asks for traces with."
+    )
     demo: bool = Field(
         False, description="Set by `demo`: sample data, moveable time, a throw-away key."
     )
@@ -99,7 +107,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with sqlite:/// or postgresql://")
         return value
 
-    @field_validator("wechat_api_base", "public_url")
+    @field_validator("wechat_api_base", "public_url", "simulator_product_url")
     @classmethod
     def _no_slash_at_end(cls, value: str) -> str:
         return value.rstrip("/")

@@ -54,7 +54,7 @@ class SlotLease:
         return self.ids
 
     async def _take(self, tx: Tx) -> tuple[int, int]:
-        now = to_millis(self._clock.now())
+        now = to_millis(self._clock.real())
         until = now + int(LEASE.total_seconds() * 1000)
         held = {row.id for row in await tx.all(select(Slot.id).where(Slot.lease_until > now))}
         for slot in range(SLOTS):
@@ -79,7 +79,7 @@ class SlotLease:
         ids = self.ids
         if ids is None:
             return
-        until = to_millis(self._clock.now()) + int(LEASE.total_seconds() * 1000)
+        until = to_millis(self._clock.real()) + int(LEASE.total_seconds() * 1000)
 
         async def extend(tx: Tx) -> int:
             return await tx.run(

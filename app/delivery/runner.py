@@ -46,10 +46,10 @@ class _Running:
 class Runner:
     """One per process.
 
-    `worker` names the process in its leases; `context` becomes `TaskContext.services`. At most
-    `concurrency` claimed jobs run at once, half of them from `bulk`; 0 claims nothing, so that a web
-    process runs only what it adopts. `alone` says that no other process runs jobs on this database
-    (SQLite), so that what a dead one left is taken over at once.
+    `worker` names the process in its leases and is another one after each start; `context` becomes
+    `TaskContext.services`. At most `concurrency` claimed jobs run at once, half of them from `bulk`;
+    0 claims nothing, so that a web process runs only what it adopts. `alone` says that no other
+    process runs jobs on this database (SQLite), so that what a dead one left is taken over at once.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Runner:
         self._group: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._event = asyncio.Event()
+        self._ended = asyncio.Event()
         self._stopping = False
         self._grace = GRACE_SECONDS
         self._reaped_at = float("-inf")
@@ -101,6 +102,10 @@ class Runner:
         self._grace = grace_seconds
         self._stopping = True
         self._event.set()
+
+    async def stopped(self) -> None:
+        """Returns when `run` has wound down after `stop`."""
+        await self._ended.wait()
 
     def adopt(self, claimed: Claimed) -> asyncio.Future[Any]:
         """Runs a job of `Jobs.begin_here` at once, beside the claimed ones.
@@ -131,6 +136,7 @@ class Runner:
                 self._group = self._loop = None
                 for helper in helpers:
                     helper.cancel()
+                self._ended.set()
 
     async def drain(self, now: datetime | None = None) -> int:
         """Runs everything due at `now` inline, one after the other, and returns how many ran.

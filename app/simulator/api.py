@@ -186,9 +186,12 @@ def _told(box: Box, follower: Follower) -> dict[str, Any]:
 
 
 @router.get("/accounts/{appid}/followers")
-async def list_followers(appid: str, box: _Box) -> dict[str, Any]:
+async def list_followers(
+    appid: str, box: _Box, limit: Annotated[int, Query(ge=1, le=100_000)] = 1000
+) -> dict[str, Any]:
+    """In the order they were made."""
     box.account(appid)
-    return {"followers": [_told(box, f) for f in box.world.store.list_followers(appid)]}
+    return {"followers": [_told(box, f) for f in box.world.store.list_followers(appid, limit)]}
 
 
 @router.post("/accounts/{appid}/followers", status_code=201)
@@ -197,7 +200,7 @@ async def create_follower(appid: str, given: FollowerInput, box: _Box) -> dict[s
     openid = given.openid or "oSIM" + secret_token(24)[:24]
     if box.world.store.find_follower(appid, openid):
         raise Taken(what=openid)
-    number = len(box.world.store.list_followers(appid))
+    number = box.world.store.count_followers(appid)
     follower = Follower(appid=appid, openid=openid, name=given.name or _NAMES[number % len(_NAMES)])
     return _change(box, follower, given)
 

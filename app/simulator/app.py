@@ -112,6 +112,12 @@ def close_streams(app: FastAPI) -> None:
     app.state.box.world.hub.close()
 
 
+def moved_seconds(app: FastAPI) -> float:
+    """How far time has been moved, also before a restart."""
+    box: Box = app.state.box
+    return box.world.offset_seconds
+
+
 def standalone(app: FastAPI) -> Starlette:
     """The simulator at its prefix, with its own lifespan; `/` leads to the phone."""
     prefix = app.state.box.prefix

@@ -48,12 +48,6 @@ def spend(world: World, appid: str, name: str) -> int:
     return 0
 
 
-def use_up(world: World, appid: str, name: str) -> None:
-    """Nothing is left of today's quota."""
-    limit = DAILY.get(name, 0)
-    _add(world, appid, name, _day(world), max(0, limit - used(world, appid, name)))
-
-
 def reset(world: World, appid: str) -> int:
     """Clears the day's counts; 0, or the error code after ten times in a month."""
     month = _day(world)[:7]

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS follower(
   UNIQUE(appid, openid));
 CREATE TABLE IF NOT EXISTS item(
   id INTEGER PRIMARY KEY AUTOINCREMENT, appid TEXT NOT NULL, openid TEXT NOT NULL, doc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS follower_order ON follower(appid, seq);
 CREATE INDEX IF NOT EXISTS item_screen ON item(appid, openid, id);
 CREATE TABLE IF NOT EXISTS delivery(
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, appid TEXT NOT NULL,
@@ -110,14 +111,16 @@ class Store:
         rows = self.query("SELECT doc FROM follower WHERE appid = ? AND openid = ?", appid, openid)
         return Follower.model_validate_json(rows[0][0]) if rows else None
 
-    def list_followers(self, appid: str, after: int = 0, limit: int = -1) -> list[Follower]:
+    def list_followers(self, appid: str, limit: int = -1) -> list[Follower]:
+        """In the order they were made; all of them unless there is a limit."""
         rows = self.query(
-            "SELECT doc FROM follower WHERE appid = ? AND seq > ? ORDER BY seq LIMIT ?",
-            appid,
-            after,
-            limit,
+            "SELECT doc FROM follower WHERE appid = ? ORDER BY seq LIMIT ?", appid, limit
         )
         return [Follower.model_validate_json(doc) for (doc,) in rows]
+
+    def count_followers(self, appid: str) -> int:
+        count: int = self.query("SELECT count(*) FROM follower WHERE appid = ?", appid)[0][0]
+        return count
 
     def delete_follower(self, appid: str, openid: str) -> None:
         for table in ("follower", "item", "delivery"):

@@ -3,13 +3,14 @@
 The usual pages over OpenAPI need a CDN and inline code, which the content security policy forbids.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import FileResponse, HTMLResponse, Response
 
@@ -106,19 +107,30 @@ router = APIRouter(prefix="/api/docs", include_in_schema=False)
 
 @router.get("")
 async def page(request: Request, lang: str = "") -> Response:
+    """Rendered once per language, beside the event loop: a large document takes a while."""
     language = _language(request, lang)
-    document: Mapping[str, Any] = request.app.openapi()
-    html = (
+    state = request.app.state
+    if not hasattr(state, "docs"):
+        state.docs = {}
+    rendered: dict[Language, str] = state.docs
+    if language not in rendered:
+        rendered[language] = await asyncio.to_thread(_render, request.app, language)
+    return HTMLResponse(rendered[language], headers={"Vary": "Accept-Language"})
+
+
+def _render(app: FastAPI, language: Language) -> str:
+    document: Mapping[str, Any] = app.openapi()
+    words = WORDS[language]
+    return (
         _templates()
         .get_template("docs.html")
         .render(
-            t=WORDS[language],
+            t=words,
             info=document["info"],
-            groups=groups(document, WORDS[language]["other"]),
+            groups=groups(document, words["other"]),
             shapes=shapes(document),
         )
     )
-    return HTMLResponse(html, headers={"Vary": "Accept-Language"})
 
 
 @router.get("/style.css")
@@ -171,7 +183,7 @@ def _call(method: str, path: str, operation: Mapping[str, Any]) -> Call:
         description=operation.get("description", ""),
         parameters=tuple(_parameter(found) for found in operation.get("parameters", ())),
         body=_body(operation),
-        answers=tuple(_answer(code, found) for code, found in operation["responses"].items()),
+        answers=_answers(operation["responses"]),
     )
 
 
@@ -195,11 +207,20 @@ def _body(operation: Mapping[str, Any]) -> Field | None:
     return Field("", type_words(schema), required, "", shape=_reference(schema))
 
 
+def _answers(responses: Mapping[str, Mapping[str, Any]]) -> tuple[Field, ...]:
+    """What succeeds one by one; the refusals, which all look alike, in one line."""
+    good = tuple(_answer(c, found) for c, found in responses.items() if c < "400")
+    bad = [_answer(c, found) for c, found in responses.items() if c >= "400"]
+    if not bad:
+        return good
+    codes = " ".join(answer.name for answer in bad)
+    return (*good, Field(codes, bad[0].type, False, "", shape=bad[0].shape))
+
+
 def _answer(code: str, found: Mapping[str, Any]) -> Field:
     schema = _content(found)
-    return Field(
-        code, type_words(schema), False, found.get("description", ""), shape=_reference(schema)
-    )
+    words = found.get("description", "").removeprefix("Successful Response")
+    return Field(code, type_words(schema), False, words, shape=_reference(schema))
 
 
 def _content(found: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,24 +9,30 @@ import asyncio
 import hmac
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from sqlalchemy import text
+from sqlalchemy import select, text
 from starlette.responses import PlainTextResponse, Response
 
+from app.core.clock import to_millis
 from app.core.errors import NotAllowed, NotFound
 from app.core.settings import Settings
 from app.db.migrate import wanted
 from app.db.tx import Tx
+from app.db.writer import OLDEST_SECONDS
+from app.delivery.models import Job
 from app.runtime import Runtime
 from app.web.answers import json_response
 from app.web.deps import services
 from app.web.middleware import Proxies, is_private
 
 PATIENCE_SECONDS = 2.0
+OVERDUE = timedelta(minutes=5)
+"""A job may wait this long for another of its follower; longer means that nobody works."""
 PROOF_BYTES = 1024
 _PROOF = re.compile(r"MP_verify_[A-Za-z0-9]{1,64}\.txt")
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -94,29 +100,50 @@ def _read(path: Path) -> bytes | None:
 
 
 async def look(runtime: Runtime) -> dict[str, Part]:
-    """Every part of the process and what is wrong with it."""
-    database, migrations = await _database(runtime)
+    """Every part of the process and what is wrong with it.
+
+    Work that nobody does makes only a process red that should do it.
+    """
+    database, migrations, worker = await _database(runtime)
     broken = runtime.accounts.problems.values()
     return {
         "database": Part(database),
         "migrations": Part(migrations),
+        "writer": Part(_writer(runtime)),
+        "worker": Part(worker, red=runtime.settings.role != "web"),
         **{name: Part(check()) for name, check in runtime.checks.items()},
         "accounts": Part("; ".join(str(problem) for problem in broken) or None, red=False),
     }
 
 
-async def _database(runtime: Runtime) -> tuple[str | None, str | None]:
-    async def version(tx: Tx) -> object:
-        return await tx.value(text("SELECT version_num FROM alembic_version"))
+def _writer(runtime: Runtime) -> str | None:
+    """What keeps deliveries from being committed."""
+    if runtime.writer.failing:
+        return "the last commit met a database that is busy, full or away"
+    oldest = runtime.writer.oldest_seconds()
+    return f"a delivery waits since {oldest:.1f} s" if oldest > OLDEST_SECONDS else None
+
+
+async def _database(runtime: Runtime) -> tuple[str | None, str | None, str | None]:
+    """Problems of the database itself, its version, and the work in it."""
+    long_ago = to_millis(runtime.clock.now() - OVERDUE)
+
+    async def ask(tx: Tx) -> tuple[object, object]:
+        version = await tx.value(text("SELECT version_num FROM alembic_version"))
+        overdue = select(Job.id).where(Job.state == "ready", Job.run_at < long_ago).limit(1)
+        return version, await tx.value(overdue)
 
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            found = await runtime.database.read(version)
+            version, overdue = await runtime.database.read(ask)
     except Exception as error:  # noqa: BLE001  # whatever it is, the database does not answer
-        return f"{type(error).__name__}: {error}"[:300], "unknown"
-    if found == wanted():
-        return None, None
-    return None, f"at {found}, the program needs {wanted()}; run python -m app migrate"
+        return f"{type(error).__name__}: {error}"[:300], "unknown", "unknown"
+    migrations = worker = None
+    if version != wanted():
+        migrations = f"at {version}, the program needs {wanted()}; run python -m app migrate"
+    if overdue is not None:
+        worker = f"job {overdue} is due for over {OVERDUE}; is python -m app work running?"
+    return None, migrations, worker
 
 
 def _is_insider(request: Request) -> bool:

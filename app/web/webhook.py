@@ -128,7 +128,7 @@ class Webhook:
                 query.get("signature", ""),
                 query.get("timestamp", ""),
                 query.get("nonce", ""),
-                int(self._clock.now().timestamp()),
+                int(self._clock.real().timestamp()),
             )
         except Forbidden as error:
             raise _Refused(403, error.reason, slug=account.slug, detail=str(error)) from error
@@ -216,7 +216,7 @@ class Webhook:
         sealed = account.codec.seal(
             answer.xml,
             opened.key_index,
-            timestamp=int(self._clock.now().timestamp()),
+            timestamp=int(self._clock.real().timestamp()),
             nonce=secret_digits(10),
         )
         return 200, _XML, sealed.encode()

@@ -154,21 +154,30 @@ class Tokens:
         while True:
             state = await self._store.read(account.account_id)
             now = self._now()
-            stored = state.token
-            usable = stored is not None and stored.expires_at > now and stored.token != refused
-            if stored is not None and usable and stored.expires_at - now > FRESH_MS:
-                return self._remember(account.account_id, stored)
+            usable = _usable_at(state.token, now, refused)
+            if usable is not None and usable.expires_at - now > FRESH_MS:
+                return self._remember(account.account_id, usable)
             until = now + LEASE_MS
             if await self._store.lease(account.account_id, self._me, now, until):
-                return await self._ask(account, stored if usable else None, refused)
-            if stored is not None and usable:  # short-lived, but somebody sees to it
-                return self._remember(account.account_id, stored)
+                return await self._with_lease(account, refused)
+            if usable is not None:  # short-lived, but somebody sees to it
+                return self._remember(account.account_id, usable)
             if state.busy_until > now and state.holder is None:
                 raise TokenUnavailable(reason="asking for one has just failed")
             if waited >= WAIT_SECONDS:
                 raise TokenUnavailable(reason="another process is still asking for one")
             await asyncio.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
+
+    async def _with_lease(self, account: ApiCredentials, refused: str | None) -> str:
+        """Looks once more, since somebody may have finished between the read and the lease."""
+        usable = _usable_at(
+            (await self._store.read(account.account_id)).token, self._now(), refused
+        )
+        if usable is not None and usable.expires_at - self._now() > FRESH_MS:
+            await self._store.release(account.account_id, self._me, self._now())
+            return self._remember(account.account_id, usable)
+        return await self._ask(account, usable, refused)
 
     async def _ask(
         self, account: ApiCredentials, fallback: StoredToken | None, refused: str | None
@@ -224,6 +233,12 @@ class Tokens:
         _REQUESTS.labels(mode, "given").inc()
         _LOG.info("token.given", account=account.account_id, mode=mode, expires_in=seconds)
         return token, asked_at + seconds * 1000
+
+
+def _usable_at(stored: StoredToken | None, now: int, refused: str | None) -> StoredToken | None:
+    """The token, when it is valid at `now` and not the one that was refused."""
+    fit = stored is not None and stored.expires_at > now and stored.token != refused
+    return stored if fit else None
 
 
 def beijing_day(clock: Clock) -> str:

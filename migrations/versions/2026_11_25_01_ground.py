@@ -17,7 +17,6 @@ POSTGRES = (
     "ALTER TABLE follower SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05)",
     "ALTER TABLE cs_conversation SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05)",
     "ALTER TABLE send_window SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05)",
-    "ALTER TABLE job SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01)",
     # A planner that has seen the table empty must not go on believing it.
     "ALTER TABLE receipt SET (autovacuum_analyze_scale_factor = 0.02)",
 )
@@ -282,6 +281,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_job"),
+        postgresql_with={"fillfactor": 70, "autovacuum_vacuum_scale_factor": 0.01},
         sqlite_autoincrement=True,
     )
     op.create_index(

@@ -244,6 +244,16 @@ async def test_a_job_of_another_version_waits_for_a_process_that_knows_it(work: 
         await work.database.transaction(unknown)
 
 
+async def test_one_that_another_version_died_with_waits_too(work: Work) -> None:
+    await work.enqueue("x")
+    await claim(work, "dead", 1)
+    strange = Work(work.database, work.clock, Tasks())
+    strange.tasks._tasks.clear()
+    assert await strange.runner.drain(work.clock.advance(seconds=61)) == 1
+    assert work.seen == []
+    assert await work.runner.drain(work.clock.advance(minutes=1)) == 1
+
+
 def test_a_name_is_taken_once(work: Work) -> None:
     with pytest.raises(ValueError, match=r"test\.note is registered twice"):
         work.tasks.add(work.note)

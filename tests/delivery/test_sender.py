@@ -337,20 +337,30 @@ class TestHeld:
     async def test_it_can_be_carried_by_a_passive_answer_once(self, post: Post) -> None:
         await post.follower()
         await post.follower(2)
-        await post.put("one", "two", held=True)
+        await post.put("one", "two", "three", held=True)
 
-        taken = await post.database.transaction(lambda tx: post.outbox.take_held(tx, [1, 2]))
-        assert [row.payload["text"] for row in taken[1]] == ["one", "two"]
-        assert set(taken) == {1}
+        async def carry(tx: Tx, most: int) -> list[str]:
+            waiting = await post.outbox.held(tx, [1, 2])
+            assert set(waiting) <= {1}
+            rows = waiting.get(1, [])[:most]
+            await post.outbox.mark_passive(tx, 1, rows)
+            return [row.payload["text"] for row in rows]
+
+        stale = (await post.database.read(lambda tx: post.outbox.held(tx, [1])))[1]
+        assert await post.database.transaction(lambda tx: carry(tx, 2)) == ["one", "two"]
         assert [(r.state, r.route, r.sent_at) for r in await post.rows()] == [
-            ("sent", "passive", post.clock.now())
+            ("sent", "passive", post.clock.now()),
+            ("sent", "passive", post.clock.now()),
+            ("held", "held", None),
+        ]
+        assert await post.held() == 1
+        assert [(e[0], e[2]["route"]) for e in await post.happened()] == [
+            ("message.sent", "passive")
         ] * 2
-        assert await post.held() == 0
-        assert await post.database.transaction(lambda tx: post.outbox.take_held(tx, [1])) == {}
-        stale = taken[1]
         with pytest.raises(RuntimeError, match="2 held messages were taken by somebody else"):
             await post.database.transaction(lambda tx: post.outbox.mark_passive(tx, 1, stale))
-        await post.database.transaction(lambda tx: post.outbox.mark_passive(tx, 1, []))
+        assert await post.database.transaction(lambda tx: carry(tx, 9)) == ["three"]
+        assert await post.database.transaction(lambda tx: carry(tx, 9)) == []
 
     async def test_after_a_day_it_is_blocked_and_the_next_goes_on(self, post: Post) -> None:
         await post.follower()
@@ -373,6 +383,45 @@ class TestHeld:
             ("sent", None),
         ]
         assert await post.held() == 0
+
+
+async def test_an_outcome_that_cannot_be_written_at_all_shows_as_unknown(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process met a fault after the hand-over: nobody may send it again."""
+    await post.follower()
+    await post.grant(Grant.MESSAGE)
+    await post.put("one")
+
+    async def broken(tx: Tx, entry: Any) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(post.sender, "_sent", broken)
+    await post.drain()
+    assert await post.states() == ["sending"]
+    await post.drain(hours=1)
+    assert (await post.states(), post.platform.texts) == (["unknown"], ["one"])
+
+
+async def test_what_a_person_has_moved_meanwhile_is_left_alone(post: Post) -> None:
+    await post.follower()
+    await post.grant(Grant.MESSAGE)
+
+    class Moved:
+        async def send_custom(self, body: Mapping[str, Any]) -> None:
+            async def by_hand(tx: Tx) -> None:
+                await tx.run(update(Outbound).values(state="failed", error_code="BY_HAND"))
+
+            await post.database.transaction(by_hand)
+            if body["text"]["content"] == "two":
+                raise WechatError(45166)
+
+    post.sender._api_of = lambda _: Moved()
+    for text in ("one", "two"):
+        await post.put(text)
+        await post.drain()
+    assert {(r.state, r.error_code) for r in await post.rows()} == {("failed", "BY_HAND")}
+    assert await post.happened() == []
 
 
 async def test_what_waits_too_long_is_not_sent(post: Post) -> None:

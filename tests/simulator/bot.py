@@ -40,16 +40,6 @@ def text_reply(seen: Seen, text: str = "你好", *, rest: str = "") -> str:
     )
 
 
-def late(seconds: float, answer: Answer) -> Answer:
-    """The same answer, later."""
-
-    def wait(seen: Seen) -> "bytes | str | Response":
-        time.sleep(seconds)
-        return answer(seen)
-
-    return wait
-
-
 def xml_reply(seen: Seen, inner: str) -> str:
     return (
         f"<xml><ToUserName><![CDATA[{seen.get('FromUserName')}]]></ToUserName>"
@@ -66,6 +56,12 @@ class Mailbox:
     answer: Answer = text_reply
     echo: Callable[[str], "str | Response"] = lambda echostr: echostr
     seen: list[Seen] = field(default_factory=list)
+    release: threading.Event = field(default_factory=threading.Event)
+    """Set when those held may go; at the latest at the end of the test."""
+
+    def hold(self) -> None:
+        """Keeps a request waiting. For answers that must come too late, however slow the machine."""
+        self.release.wait(30)
 
 
 class Bot:

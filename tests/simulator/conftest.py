@@ -10,7 +10,10 @@ from app.simulator.app import create_simulator, running, standalone
 from app.simulator.sender import Timing
 from tests.simulator.bot import Bot, Mailbox, free_port, serving
 
-FAST = Timing(deadline=0.4, spacing=0.45)
+PATIENT = Timing(deadline=20, spacing=0.05)
+"""For tests that are not about time: a busy machine changes nothing."""
+HASTY = Timing(deadline=0.8, spacing=0.85)
+"""For tests of the deadline: `@pytest.mark.parametrize("timing", [HASTY])`."""
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +25,15 @@ def bot() -> Iterator[Bot]:
 
 
 @pytest.fixture
-def mailbox(bot: Bot) -> Mailbox:
-    return bot.mailbox()
+def mailbox(bot: Bot) -> Iterator[Mailbox]:
+    mailbox = bot.mailbox()
+    yield mailbox
+    mailbox.release.set()
+
+
+@pytest.fixture
+def timing() -> Timing:
+    return PATIENT
 
 
 @dataclass
@@ -87,9 +97,9 @@ class PhoneClient:
 
 
 @pytest.fixture
-async def sim() -> AsyncIterator[Sim]:
+async def sim(timing: Timing) -> AsyncIterator[Sim]:
     clock = FakeClock()
-    app = create_simulator(store=None, product_url="", clock=clock, timing=FAST)
+    app = create_simulator(store=None, product_url="", clock=clock, timing=timing)
     async with (
         running(app),
         httpx.AsyncClient(

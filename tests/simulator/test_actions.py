@@ -301,3 +301,28 @@ class TestRaw:
             "Event": "CLICK",
             "EventKey": "K",
         }
+
+
+@pytest.mark.parametrize(
+    ("do", "fields"),
+    [
+        ("text", {"text": ""}),
+        ("option", {"text": "好"}),
+        ("scan", {}),
+        ("picture", {"preset": "none"}),
+        ("picture", {"file": "none"}),
+        ("position", {"place": {"latitude": 91}}),
+        ("dance", {}),
+        ("text", {"text": "x", "more": 1}),
+    ],
+)
+async def test_bad_actions_are_refused(sim: Sim, do: str, fields: dict[str, Any]) -> None:
+    phone = await sim.phone(await sim.account())
+    assert await phone.refused(do, **fields) == "INVALID"
+    assert await phone.items() == []
+    assert (await sim.api("GET", "deliveries"))["deliveries"] == []
+
+
+async def test_a_code_nobody_made(sim: Sim) -> None:
+    phone = await sim.phone(await sim.account(), following=False)
+    assert await phone.refused("scan", ticket="none") == "NOT_FOUND"

@@ -636,3 +636,24 @@ async def test_calls_are_listed(platform: MakePlatform, sim: Sim) -> None:
 
 def test_what_is_served() -> None:
     assert {"stable_token", "menu/create", "message/custom/send", "media/upload"} <= set(names())
+
+
+async def test_addresses_and_network_check(platform: MakePlatform, sim: Sim) -> None:
+    made = await platform()
+    for name in ("getcallbackip", "get_api_domain_ip"):
+        assert (await made.call("GET", name))["ip_list"]
+    check = {"action": "all", "check_operator": "DEFAULT"}
+    assert code(await made.call("POST", "callback/check", check)) == 40201
+    changed = {"url": "http://127.0.0.1:9/", "verify": False}
+    await sim.api("PATCH", f"accounts/{made.account['appid']}", changed)
+    answer = await made.call("POST", "callback/check", check)
+    assert (len(answer["dns"]), len(answer["ping"])) == (1, 1)
+    assert code(await made.call("POST", "callback/check", {"action": "look"})) == 40202
+    wrong = {"action": "dns", "check_operator": "NOBODY"}
+    assert code(await made.call("POST", "callback/check", wrong)) == 40203
+
+
+async def test_quota_calls_need_the_right_names(platform: MakePlatform) -> None:
+    made = await platform()
+    assert code(await made.call("POST", "clear_quota", {"appid": "wx0"})) == 40013
+    assert code(await made.call("POST", "openapi/quota/get", {"cgi_path": "/x"})) == 40035

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from app.core.clock import FakeClock
 from app.simulator.app import create_simulator, running, standalone
 from tests.simulator.bot import Mailbox, free_port, serving
-from tests.simulator.conftest import FAST, Sim
+from tests.simulator.conftest import PATIENT, Sim
 
 
 class Product:
@@ -48,7 +48,7 @@ async def test_trace_and_time_are_passed_on(mailbox: Mailbox) -> None:
             trace_token="read-only",
             product_time_url=f"{url}/time",
             clock=clock,
-            timing=FAST,
+            timing=PATIENT,
         )
         async with (
             running(app),
@@ -77,7 +77,7 @@ async def test_trace_and_time_are_passed_on(mailbox: Mailbox) -> None:
 )
 async def test_no_trace_is_no_error(mailbox: Mailbox, url: str, why: str) -> None:
     clock = FakeClock()
-    app = create_simulator(store=None, product_url=url, clock=clock, timing=FAST)
+    app = create_simulator(store=None, product_url=url, clock=clock, timing=PATIENT)
     async with (
         running(app),
         httpx.AsyncClient(

@@ -2,16 +2,14 @@
 
 import asyncio
 import threading
-import time
 from pathlib import Path
 
 import httpx
 
 from app.core.clock import FakeClock
 from app.simulator.app import create_simulator, running, standalone
-from app.simulator.sender import Timing
 from tests.simulator.bot import Mailbox, Seen, text_reply
-from tests.simulator.conftest import FAST, Sim
+from tests.simulator.conftest import PATIENT, Sim
 
 
 def client(app: object) -> httpx.AsyncClient:
@@ -21,7 +19,7 @@ def client(app: object) -> httpx.AsyncClient:
 
 async def test_accounts_followers_and_chats_stay(tmp_path: Path, mailbox: Mailbox) -> None:
     store, clock = tmp_path / "deep" / "sim.db", FakeClock()
-    first = create_simulator(store=store, product_url="", clock=clock, timing=FAST)
+    first = create_simulator(store=store, product_url="", clock=clock, timing=PATIENT)
     async with running(first), client(standalone(first)) as http:
         sim = Sim(http, clock)
         account = await sim.account(mailbox)
@@ -32,7 +30,7 @@ async def test_accounts_followers_and_chats_stay(tmp_path: Path, mailbox: Mailbo
         await sim.api("PUT", "faults", {"faults": [{"kind": "slow", "ms": 1}]})
         screen = await phone.screen()
         deliveries = await sim.api("GET", "deliveries")
-    second = create_simulator(store=store, product_url="", clock=clock, timing=FAST)
+    second = create_simulator(store=store, product_url="", clock=clock, timing=PATIENT)
     async with running(second), client(standalone(second)) as http:
         phone.sim = Sim(http, clock)
         assert await phone.screen() == screen
@@ -51,17 +49,16 @@ async def test_a_stop_breaks_deliveries_off_and_says_so(tmp_path: Path, mailbox:
 
     def slow(seen: Seen) -> str:
         arrived.set()
-        time.sleep(0.5)
+        mailbox.hold()
         return text_reply(seen)
 
     mailbox.answer = slow
-    patient = Timing(deadline=30, spacing=30)
-    first = create_simulator(store=store, product_url="", clock=clock, timing=patient)
+    first = create_simulator(store=store, product_url="", clock=clock, timing=PATIENT)
     async with running(first), client(standalone(first)) as http:
         sim = Sim(http, clock)
         phone = await sim.phone(await sim.account(mailbox))
         sent = await sim.api("POST", f"{phone.path}/actions", {"do": "text", "text": "早"})
-        assert await asyncio.to_thread(arrived.wait, 5)
+        assert await asyncio.to_thread(arrived.wait, 20)
     second = create_simulator(store=store, product_url="", clock=clock)
     async with running(second), client(standalone(second)) as http:
         found = (await http.get(f"/simulator/api/deliveries/{sent['delivery']}")).json()

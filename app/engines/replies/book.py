@@ -86,8 +86,10 @@ class Book:
     async def run(self) -> None:
         """Follows changes until cancelled. Trouble with the database is logged and waited out."""
         while True:
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that meets a wake-up.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._woken.wait()
             self._woken.clear()
             await self.catch_up()
 

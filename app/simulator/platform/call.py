@@ -179,7 +179,7 @@ class Endpoint:
     """A path below `/cgi-bin/`; its name is also the name of its daily quota."""
 
     name: str
-    method: Literal["GET", "POST", "ANY"]
+    method: Literal["GET", "POST"]
     handler: Handler
     ability: Ability = "basic"
     token: bool = True

@@ -113,7 +113,7 @@ async def _handle(call: Call, name: str) -> Answer:
     endpoint = _ENDPOINTS.get(name)
     if endpoint is None:
         raise ApiError(40066, name)
-    if call.request.method != endpoint.method and endpoint.method != "ANY":
+    if call.request.method != endpoint.method:
         raise ApiError(43001 if endpoint.method == "GET" else 43002)
     if len(call.raw) > _BODY_BYTES:
         raise ApiError(45002)

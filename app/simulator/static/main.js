@@ -8,6 +8,7 @@ import { Phone } from "./phone.js";
 import { mark, otherLanguage, setLanguage, t } from "./words.js";
 
 const OPEN_AT_FIRST = 2;
+const FOLLOWERS_LISTED = 60;
 const state = { accounts: [], appid: localStorage.getItem("simulator.account"), followers: [], phones: new Map(), selected: null, pane: "phones" };
 
 const app = document.getElementById("app");
@@ -53,7 +54,7 @@ async function loadAccounts() {
 
 async function loadFollowers() {
   const current = account();
-  state.followers = current ? (await call("GET", `accounts/${current.appid}/followers`)).followers : [];
+  state.followers = current ? (await call("GET", `accounts/${current.appid}/followers?limit=${FOLLOWERS_LISTED}`)).followers : [];
   const byOpenid = new Map(state.followers.map((follower) => [follower.openid, follower]));
   for (const [openid, phone] of state.phones) {
     const follower = byOpenid.get(openid);
@@ -213,18 +214,27 @@ function switchLanguage() {
 
 // news
 
+function complain(error) {
+  toast(error.message);
+}
+
 function listen() {
   const stream = new EventSource("api/stream");
   let lost = false;
   stream.onopen = () => {
-    if (lost) loadAccounts();
     lost = false;
+    loadAccounts().catch(complain); // what happened before the stream was open
   };
   stream.onerror = () => {
     if (!lost) toast(t("reconnecting"));
     lost = true;
   };
   stream.onmessage = (event) => news(JSON.parse(event.data));
+}
+
+/** Whether a follower is on the list, or the list is full anyway. */
+function knows(openid) {
+  return state.followers.length >= FOLLOWERS_LISTED || state.followers.some((each) => each.openid === openid);
 }
 
 const soon = new Map();
@@ -241,11 +251,12 @@ function news(change) {
     phone?.items([change.item]);
   } else if (change.type === "delivery") {
     panel.onDelivery(change.delivery);
+    if (change.delivery.appid === state.appid) state.phones.get(change.delivery.openid)?.mark(change.delivery);
   } else if (change.type === "call") {
     panel.onCall(change.call);
   } else if (change.type === "follower") {
     if (phone) later(change.openid, () => phone.load());
-    else if (change.appid === state.appid) later("followers", loadFollowers);
+    else if (change.appid === state.appid && !knows(change.openid)) later("followers", loadFollowers);
   } else if (change.type === "menu") {
     if (change.appid === state.appid) state.phones.forEach((each) => later(each.follower.openid, () => each.load()));
   } else if (change.type === "faults") {
@@ -258,4 +269,5 @@ function news(change) {
 setInterval(() => state.phones.forEach((phone) => phone.tick()), 5000);
 mark();
 drawTop();
-loadAccounts().then(listen, (error) => toast(error.message));
+loadAccounts().catch(complain);
+listen();

@@ -206,7 +206,12 @@ export class Panel {
   tracePart() {
     if (!this.trace) return h("p", { class: "note" }, t("loading"));
     if (!this.trace.trace) return h("p", { class: "note" }, t("noTrace", { why: this.trace.why }));
-    return h("pre", { tabindex: "0" }, JSON.stringify(this.trace.trace, null, 2));
+    const { why = {}, ...rest } = this.trace.trace;
+    const told = Object.entries({ ...why, answered: rest.answered, tries: rest.tries }).filter(([, value]) => value !== undefined);
+    return [
+      h("dl", {}, told.map(([name, value]) => [h("dt", {}, name), h("dd", { class: "mono" }, typeof value === "object" ? JSON.stringify(value) : value)])),
+      more("JSON", h("pre", { tabindex: "0" }, JSON.stringify(this.trace.trace, null, 2))),
+    ];
   }
 
   async repeat(detail) {

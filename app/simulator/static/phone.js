@@ -16,7 +16,7 @@ export class Phone {
     this.hooks = hooks;
     this.screen = { items: [], menu: null, following: follower.following, windows: [], typing: false };
     this.loadedAt = performance.now();
-    this.last = 0;
+    this.shown = new Set();
     this.typed = "";
     this.showsMenu = true;
     this.showsMore = false;
@@ -54,7 +54,7 @@ export class Phone {
       ),
       h("div", { class: "phone" }, h("div", { class: "bar" }, icon("back"), this.header, icon("menu")), this.log, this.bottom),
     );
-    this.last = 0;
+    this.shown = new Set();
     this.fill();
   }
 
@@ -89,24 +89,37 @@ export class Phone {
     const live = this.screen.windows.filter((grant) => grant.left > 0 && grant.seconds > past);
     if (!live.length) return t("noWindow");
     const left = live.reduce((sum, grant) => sum + grant.left, 0);
-    return t("windows", { left, time: duration(Math.max(...live.map((grant) => grant.seconds - past))) });
+    return t("windows", { left, time: duration(Math.max(...live.map((grant) => grant.seconds - past)), 1) });
   }
 
-  /** Adds what is not there yet; the log only ever grows, so that it is read out once. */
+  /**
+   * Adds what is not there yet, in its place: the stream and a fetched screen may overlap and come in
+   * either order. The log only ever grows, so that each item is read out once.
+   */
   items(items) {
     const names = { account: this.account.name, follower: this.follower.name };
     const tap = (id, text) => this.act({ do: "option", id, text });
-    const fresh = items.filter((item) => item.id > this.last);
+    const fresh = items.filter((item) => !this.shown.has(item.id));
     if (fresh.length) this.log.querySelector(".hint")?.remove();
     for (const item of fresh) {
       const row = itemRow(item, names, tap);
+      row.dataset.item = item.id;
+      if (item.from === "me" && item.delivery) row.dataset.delivery = item.delivery;
       if (item.delivery) row.addEventListener("dblclick", () => this.hooks.showDelivery(item.delivery));
       for (const image of row.querySelectorAll("img")) image.addEventListener("load", () => this.toEnd());
-      this.log.append(row);
-      this.last = item.id;
+      let next = null;
+      for (let before = this.log.lastChild; before && Number(before.dataset.item) > item.id; before = before.previousSibling) next = before;
+      this.log.insertBefore(row, next);
+      this.shown.add(item.id);
     }
-    if (!this.last && !this.log.childElementCount) this.log.append(this.hint());
+    if (!this.log.childElementCount) this.log.append(this.hint());
     if (fresh.length) this.toEnd();
+  }
+
+  /** Shows that a message still waits for the account's server. */
+  mark(delivery) {
+    const row = this.log.querySelector(`[data-delivery="${delivery.id}"]`);
+    if (row) row.classList.toggle("pending", delivery.state === "sending");
   }
 
   toEnd() {

@@ -66,7 +66,7 @@ const WORDS = {
     barcode: "条形码",
     howMany: "几张",
     typing: "对方正在输入…",
-    windows: "可主动发 {left} 条 · {time}",
+    windows: "可发 {left} 条 · {time}",
     noWindow: "现在不能主动发消息",
     openedPage: "打开了网页",
     openedMini: "打开了小程序 {path}",
@@ -266,7 +266,7 @@ const WORDS = {
     barcode: "Bar code",
     howMany: "How many",
     typing: "typing…",
-    windows: "May send {left} · {time}",
+    windows: "{left} sends · {time}",
     noWindow: "Nothing may be sent now",
     openedPage: "Opened a page",
     openedMini: "Opened mini program {path}",
@@ -443,14 +443,15 @@ export function clock(iso, options = { hour: "2-digit", minute: "2-digit", secon
   return new Intl.DateTimeFormat(document.documentElement.lang, { hour12: false, ...options }).format(new Date(iso));
 }
 
-/** A length of time in its largest two units. */
-export function duration(seconds) {
+/** A length of time in its largest units; in one unit alone, days only from three on: 47 hours are not 1 day. */
+export function duration(seconds, units = 2) {
   const parts = [];
   let rest = Math.max(0, Math.round(seconds));
   for (const [unit, size] of [["days", 86400], ["hours", 3600], ["minutes", 60], ["seconds", 1]]) {
     const n = Math.floor(rest / size);
+    if (units === 1 && unit === "days" && n < 3) continue;
     rest -= n * size;
     if (n) parts.push(t(unit, { n }));
   }
-  return parts.slice(0, 2).join(" ") || t("seconds", { n: 0 });
+  return parts.slice(0, units).join(" ") || t("seconds", { n: 0 });
 }

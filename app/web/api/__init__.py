@@ -2,14 +2,15 @@
 
 from fastapi import APIRouter
 
-from app.web.api import accounts, replies
+from app.web.api import accounts, replies, timeshift
 from app.web.errors import RESPONSES
 
-BODY_BYTES = 4 * 1024 * 1024
 
-
-def api() -> APIRouter:
-    root = APIRouter(prefix="/api/v1", max_body_size=BODY_BYTES, responses=RESPONSES)
+def api(*, demo: bool = False) -> APIRouter:
+    """With `demo`, also what only the demo may do."""
+    root = APIRouter(prefix="/api/v1", responses=RESPONSES)
     root.include_router(accounts.router)
     root.include_router(replies.router)
+    if demo:
+        root.include_router(timeshift.router)
     return root

@@ -130,6 +130,16 @@ async def test_a_change_here_is_followed_at_once(
             await running
 
 
+async def test_it_ends_when_told_even_as_it_wakes(desk: Desk) -> None:
+    for _ in range(20):
+        running = asyncio.ensure_future(desk.book.run())
+        await asyncio.sleep(0)
+        desk.book.wake()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(running, 5)
+
+
 async def test_a_database_that_is_away_leaves_the_old_rules(desk: Desk) -> None:
     await desk.do(desk.replies.rules.create, rule("咖啡"))
     await desk.book.refresh()
