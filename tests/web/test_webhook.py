@@ -576,7 +576,7 @@ class TestSilence:
 class TestOverload:
     @pytest.mark.parametrize("full", [True, False], ids=["queue-full", "oldest-too-old"])
     async def test_what_is_too_much_is_not_queued(self, shop: Shop, full: bool) -> None:
-        async def commit(batch: Any) -> Any:
+        async def commit(*_: Any) -> Any:
             raise AssertionError("nobody runs this writer")
 
         writer: Writer[Any, Any] = Writer(commit, commit, shop.clock, capacity=1 if full else 1000)
