@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.clock import FakeClock
 from app.db.writer import LATER, Expired, Later, Overloaded, Writer
@@ -127,9 +128,15 @@ async def test_a_database_that_is_away_is_waited_for_without_halving(clock: Fake
     commits = Commits()
     commits.away = 3
     async with running(commits, clock) as writer:
-        answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+        with capture_logs() as lines:
+            answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+            await asyncio.sleep(0)
         assert answers == ["A", "B"]
         assert writer.problem() is None
+        assert [line["event"] for line in lines] == [
+            "writer.database_trouble",
+            "writer.database_well",
+        ]
     assert commits.batches == [["a", "b"] for _ in range(4)]
     assert commits.rescued == []
 
