@@ -83,6 +83,7 @@ class AccountRegistry:
         self._clock = clock
         self._audit = audit
         self._state = _NONE
+        self._refreshing = asyncio.Lock()
         self._in_trouble = False
         self.refreshed_at = float("-inf")
         """On the clock's monotonic scale: when the database last confirmed what is known."""
@@ -103,7 +104,14 @@ class AccountRegistry:
         return MappingProxyType(dict(self._state.problems))
 
     async def refresh(self) -> None:
-        """Reloads what has changed. An account that cannot be used is logged and left out."""
+        """Reloads what has changed. An account that cannot be used is logged and left out.
+
+        One at a time: a look that began before a change must not undo what a later one saw.
+        """
+        async with self._refreshing:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         old = self._state
         versions, rows = await self._database.read(lambda tx: _changed(tx, old.versions))
         accounts = {i: a for i, a in old.accounts.items() if versions.get(i) == old.versions[i]}

@@ -1,5 +1,6 @@
 """The declarative base, constraint names, and the column types that differ between databases."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,14 +42,28 @@ class Utc(TypeDecorator[datetime]):
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+        return value if dialect.name != "sqlite" else _utc_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None or dialect.name != "sqlite":
-            return value  # type: ignore[no-any-return]  # psycopg gives aware moments
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        return value if dialect.name != "sqlite" else _utc_moment(value)
+
+    def direct_bind(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return _utc_text if dialect.name == "sqlite" else None
+
+    def direct_result(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return _utc_moment if dialect.name == "sqlite" else None
+
+
+def _utc_text(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat(" ", "microseconds")[:26]
+
+
+def _utc_moment(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value + "+00:00")
 
 
 class Json(TypeDecorator[Any]):
@@ -61,12 +76,19 @@ class Json(TypeDecorator[Any]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else _JsonbText())
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else orjson.dumps(value, default=_mapping).decode()
+        return _json_text(value)
+
+    def direct_bind(self, dialect: Dialect) -> Callable[[Any], Any]:
+        return _json_text
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
             return value  # psycopg gives objects
         return orjson.loads(value)
+
+
+def _json_text(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value, default=json_default).decode()
 
 
 class _JsonbText(JSONB):
@@ -83,7 +105,7 @@ class _JsonbText(JSONB):
         return None
 
 
-def _mapping(value: Any) -> Any:
+def json_default(value: Any) -> Any:
     """Read-only mappings and sets are JSON too."""
     if hasattr(value, "items"):
         return dict(value)

@@ -6,6 +6,7 @@ runs each transaction on a pooled connection, READ COMMITTED.
 """
 
 import asyncio
+import os
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
@@ -30,6 +31,9 @@ T = TypeVar("T")
 TRIES = 4
 """Once, and at most three more after a conflict."""
 READERS = 4
+TRANSACTION_SECONDS = 8.0
+"""On PostgreSQL a transaction that takes longer is given up with its connection: the server has limits
+of its own for each statement, so it must have stopped answering."""
 
 
 class Database(ABC):
@@ -187,12 +191,30 @@ class _WriterThread:
             return (self._urgent or self._ordinary).popleft()
 
 
+def _seen(result: "asyncio.Future[Any]") -> None:
+    """Whoever waited may have been cancelled; then nobody else looks at the failure."""
+    if not result.cancelled():
+        result.exception()
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file is there: device and inode."""
+    try:
+        found = os.stat(path)  # each transaction asks; a Path costs twice as much
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class SqliteDatabase(Database):
     dialect = "sqlite"
 
     def __init__(self, url: str, rng: Rng) -> None:
         super().__init__(rng)
         self.url = url
+        self._path = make_url(url).database or ""
+        self._file: tuple[int, int] | None = None
+        """The file that was opened: what is written after it lost its name is lost with the process."""
         self._engine = sqlite_engine(url)
         self._reading = sqlite_engine(url, read_only=True)
         self._thread = _WriterThread()
@@ -206,9 +228,12 @@ class SqliteDatabase(Database):
 
     async def _write(self, work: Work[T], urgent: bool) -> tuple[T, list[Callable[[], None]]]:
         future = self._thread.submit(lambda: self._write_here(work), urgent=urgent)
-        return await asyncio.shield(asyncio.wrap_future(future))
+        result = asyncio.wrap_future(future)
+        result.add_done_callback(_seen)
+        return await asyncio.shield(result)
 
     def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
+        self._check_file()
         if self._writing is None:
             self._writing = self._engine.connect()
         with self._writing.begin():
@@ -216,11 +241,23 @@ class SqliteDatabase(Database):
             result = run_inline(work(tx))
         return result, tx.hooks
 
+    def _check_file(self) -> None:
+        """Raises passing trouble while the file is not where it was opened, or is another one."""
+        found = _file_at(self._path)
+        if self._file is None:
+            self._file = found
+        elif found != self._file:
+            gone = "is gone" if found is None else "is another one than was opened; restart"
+            error = sqlite3.OperationalError(f"the file {self._path} {gone}")
+            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise error
+
     async def read(self, work: Work[T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read_here, work)
 
     def _read_here(self, work: Work[T]) -> T:
+        self._check_file()
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._reading.connect()
@@ -254,9 +291,18 @@ class SqliteDatabase(Database):
 class PostgresDatabase(Database):
     dialect = "postgresql"
 
-    def __init__(self, url: str, rng: Rng, *, pooled: bool = False, size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        rng: Rng,
+        *,
+        pooled: bool = False,
+        size: int = 10,
+        seconds: float = TRANSACTION_SECONDS,
+    ) -> None:
         super().__init__(rng)
         self.url = url
+        self._seconds = seconds
         connect: dict[str, Any] = {"connect_timeout": 3}
         if pooled:
             connect["prepare_threshold"] = None
@@ -276,8 +322,9 @@ class PostgresDatabase(Database):
         async with self._engine.connect() as connection:
             tx = await self._started(connection)
             try:
-                result = await Watched(work(tx), tx)
-                await connection.commit()
+                async with asyncio.timeout(self._seconds):
+                    result = await Watched(work(tx), tx)
+                    await connection.commit()
             except BaseException as error:
                 await _abandon(connection, error)
                 raise
@@ -287,7 +334,8 @@ class PostgresDatabase(Database):
         async with self._reading.connect() as connection:
             tx = await self._started(connection)
             try:
-                return await Watched(work(tx), tx)
+                async with asyncio.timeout(self._seconds):
+                    return await Watched(work(tx), tx)
             except BaseException as error:
                 await _abandon(connection, error)
                 raise
@@ -308,7 +356,8 @@ async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
     """Rolls back, or throws the connection away when it is broken or was cut off in mid-statement."""
     raw = await connection.get_raw_connection() if not connection.invalidated else None
     driver = raw.driver_connection if raw is not None else None
-    broken = driver is None or driver.closed or isinstance(original(error), asyncio.CancelledError)
+    cut_off = isinstance(original(error), asyncio.CancelledError | TimeoutError)
+    broken = driver is None or driver.closed or cut_off
     if broken:
         await connection.invalidate()
     else:

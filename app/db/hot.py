@@ -6,6 +6,7 @@ driver. Measured on batches of 50 deliveries, that is worth about a fifth of the
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import orjson
@@ -16,6 +17,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from app.db.rowset import Place, Rowset, rowset
 
 Row: TypeAlias = Sequence[Any]
 Convert: TypeAlias = Callable[[Any], Any]
@@ -35,40 +38,68 @@ class Parameter:
     given: bool = True
 
 
-@dataclass(frozen=True, slots=True)
 class Prepared:
-    text: str
-    parameters: tuple[Parameter, ...]
-    results: tuple[Convert | None, ...]
+    """A compiled statement, and the quickest way to its values and from its rows."""
 
-    def values(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple(
-            p.constant
-            if not p.given
-            else params[p.name]
-            if p.convert is None
-            else p.convert(params[p.name])
-            for p in self.parameters
-        )
+    def __init__(
+        self,
+        text: str,
+        parameters: Sequence[Parameter],
+        results: Sequence[Convert | None],
+        rowset: Rowset | None = None,
+    ) -> None:
+        self.text = text
+        self.parameters = tuple(parameters)
+        self.rowset = rowset
+        """For many rows at once, on PostgreSQL."""
+        self._take = _taker([p.name for p in parameters if p.given])
+        self._converts = [(n, p.convert) for n, p in enumerate(parameters) if p.convert]
+        self._constants = [(n, p.constant) for n, p in enumerate(parameters) if not p.given]
+        self._results = [(n, convert) for n, convert in enumerate(results) if convert]
+
+    def values(self, params: Mapping[str, Any]) -> Sequence[Any]:
+        """The parameters in the order of their places. Raises `KeyError` for one that is missing."""
+        taken = self._take(params)
+        if not (self._converts or self._constants):
+            return taken
+        values = list(taken)
+        for place, constant in self._constants:
+            values.insert(place, constant)
+        for place, convert in self._converts:
+            values[place] = convert(values[place])
+        return values
 
     def rows(self, raw: Sequence[Row]) -> list[Row]:
-        if not any(self.results):
+        if not self._results:
             return list(raw)
-        converts = self.results
-        return [
-            tuple(v if c is None else c(v) for v, c in zip(row, converts, strict=True))
-            for row in raw
-        ]
+        rows: list[Row] = []
+        for one in raw:
+            row = list(one)
+            for place, convert in self._results:
+                row[place] = convert(row[place])
+            rows.append(tuple(row))
+        return rows
+
+
+def _taker(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """All the named values of a mapping at once; `itemgetter` alone gives one bare for one name."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda params: tuple(params[name] for name in names)
 
 
 class Hot:
     """A statement whose parameters are all `bindparam`s; made once, at import.
 
     Give a function of the dialect's name where the statement itself differs.
+
+    `distinct`: in no `Tx.many` two rows meet the same row of the table, so that PostgreSQL may take
+    all of them in one statement (`app.db.rowset`), which sees each row as it was before.
     """
 
-    def __init__(self, build: Executable | Callable[[str], Any]) -> None:
+    def __init__(self, build: Executable | Callable[[str], Any], *, distinct: bool = False) -> None:
         self._build = build
+        self._distinct = distinct
         self._prepared: dict[str, Prepared] = {}
 
     def prepared(self, dialect: str) -> Prepared:
@@ -90,13 +121,18 @@ class Hot:
         if columns is None:
             columns = getattr(statement, "_returning", ())
         kinds: list[TypeEngine[Any]] = [column.type for column in columns or ()]
-        return Prepared(
-            compiled.string, parameters, tuple(_result_of(kind, dialect) for kind in kinds)
-        )
+        many: Rowset | None = None
+        if self._distinct and name == "postgresql":
+            places = [Place(p.name, binds[p.name].type, p.given, p.constant) for p in parameters]
+            many = rowset(compiled.string, places, dialect)
+        results = tuple(_result_of(kind, dialect) for kind in kinds)
+        return Prepared(compiled.string, parameters, results, many)
 
 
 def _parameter(name: str, bind: BindParameter[Any], dialect: Dialect) -> Parameter:
-    convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+    convert = _direct(bind.type, dialect, "direct_bind") or bind.type.dialect_impl(
+        dialect
+    ).bind_processor(dialect)
     if bind.required:
         return Parameter(name, convert)
     constant = bind.effective_value if convert is None else convert(bind.effective_value)
@@ -104,13 +140,23 @@ def _parameter(name: str, bind: BindParameter[Any], dialect: Dialect) -> Paramet
 
 
 def _result_of(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
-    return kind.dialect_impl(dialect).result_processor(dialect, None)
+    direct = _direct(kind, dialect, "direct_result")
+    return direct or kind.dialect_impl(dialect).result_processor(dialect, None)
+
+
+def _direct(kind: TypeEngine[Any], dialect: Dialect, name: str) -> Convert | None:
+    """A type's own quick converter: SQLAlchemy wraps those of a `TypeDecorator` twice."""
+    give: Callable[[Dialect], Convert | None] | None = getattr(kind, name, None)
+    return None if give is None else give(dialect)
 
 
 def hot_insert(table: Any, *columns: str) -> Hot:
     """INSERT of the named columns; every row must give each."""
     target: Table = table.__table__
-    return Hot(insert(target).values({c: bindparam(c, type_=target.c[c].type) for c in columns}))
+    values = {c: bindparam(c, type_=target.c[c].type) for c in columns}
+    return Hot(
+        insert(target).inline().values(values), distinct=True
+    )  # inline: no key is asked back
 
 
 def upsert(dialect: str, table: Any) -> Any:

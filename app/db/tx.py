@@ -128,6 +128,9 @@ class PostgresTx(Tx):
             return 0
         if isinstance(statement, Hot):
             prepared = statement.prepared("postgresql")
+            if prepared.rowset is not None:
+                every = self._raw.execute(prepared.rowset.text, prepared.rowset.values(rows))
+                return int((await self._alone(every)).rowcount)
             cursor = self._raw.cursor()
             await self._alone(
                 cursor.executemany(prepared.text, [prepared.values(row) for row in rows])

@@ -42,7 +42,7 @@ def _grant(dialect: str) -> Any:
     )
 
 
-_GRANT = Hot(_grant)
+_GRANT = Hot(_grant, distinct=True)
 _READ = Hot(
     select(
         SendWindow.follower_id,

@@ -63,10 +63,12 @@ _ADD = Hot(
             seen_at=bindparam("seen_at", type_=Utc()),
         )
         .on_conflict_do_nothing(index_elements=[Row.account_id, Row.openid])
-    )
+    ),
+    distinct=True,
 )
 _SEEN = Hot(
-    update(Row).where(Row.id == bindparam("follower")).values(seen_at=bindparam("at", type_=Utc()))
+    update(Row).where(Row.id == bindparam("follower")).values(seen_at=bindparam("at", type_=Utc())),
+    distinct=True,
 )
 _FOLLOWS = Hot(
     update(Row)
@@ -75,7 +77,8 @@ _FOLLOWS = Hot(
         subscribed=bindparam("now_subscribed", type_=Row.subscribed.type),
         subscribed_on=bindparam("now_on", type_=Row.subscribed_on.type),
         seen_at=bindparam("at", type_=Utc()),
-    )
+    ),
+    distinct=True,
 )
 _HELD = Hot(
     update(Row)
@@ -105,7 +108,8 @@ _PROFILE = Hot(
             updated_at=bindparam("at2", type_=Utc()),
         )
         .on_conflict_do_nothing(index_elements=[FollowerProfile.follower_id])
-    )
+    ),
+    distinct=True,
 )
 
 

@@ -108,7 +108,8 @@ _MOVE = Hot(
         resolved_at=bindparam("resolved", type_=Utc()),
         resolution_code=bindparam("resolution"),
         preview=bindparam("now_preview"),
-    )
+    ),
+    distinct=True,
 )
 _GROW = Hot(
     update(Conversation)
