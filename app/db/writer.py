@@ -99,9 +99,8 @@ class Writer(Generic[Item, Answer]):
         self._shared: dict[Hashable, asyncio.Future[Answer]] = {}
         self._wake = asyncio.Event()
         self._count = 0
-        self.failing = False
-        """The last batch met a database that is busy, full or away."""
-        self._failed_at = float("-inf")
+        self.failed_at = float("-inf")
+        """When a commit met a database that is busy, full or away; long ago after one that succeeded."""
         self._began: float | None = None
         """When the commit under way began."""
 
@@ -119,7 +118,7 @@ class Writer(Generic[Item, Answer]):
         waiting = max(self.oldest_seconds(), 0.0 if self._began is None else now - self._began)
         if waiting > OLDEST_SECONDS:
             return f"the oldest has waited for {waiting:.1f} s"
-        if self.failing and now - self._failed_at < TROUBLE_SECONDS:
+        if now - self.failed_at < TROUBLE_SECONDS:
             return "the last commit met a database that is busy, full or away"
         return None
 
@@ -157,11 +156,10 @@ class Writer(Generic[Item, Answer]):
             self._wake.clear()
             while batch := self._take():
                 self._began = self._clock.monotonic()
-                self.failing = await self._settle(batch)
+                away = await self._settle(batch)
                 self._began = None
-                if self.failing:
-                    self._failed_at = self._clock.monotonic()
-                if self.failing or self._all_waiting(batch):
+                self.failed_at = self._clock.monotonic() if away else float("-inf")
+                if away or self._all_waiting(batch):
                     await asyncio.sleep(
                         0.02
                     )  # the database is away, or every row is held elsewhere

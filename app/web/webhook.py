@@ -235,11 +235,12 @@ class Webhook:
         self._held += 1
         _HELD.set(self._held)
         try:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        except asyncio.CancelledError:  # the process ends: uvicorn would send its own 500 now
-            _drop(send)
-            raise
+            await _until_dropped(receive)
+        except asyncio.CancelledError:  # the process ends: the server would send its own 500 now
+            if not _drop(send):
+                raise
+            _LOG.info("webhook.dropped")
+            await _until_dropped(receive)  # the server hears of it, and has nothing to complain of
         finally:
             self._held -= 1
             _HELD.set(self._held)
@@ -285,8 +286,15 @@ async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], b
     await send({"type": "http.response.body", "body": body})
 
 
-def _drop(send: Send) -> None:
-    """Closes the connection without a byte, where the server lets us reach it."""
+async def _until_dropped(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _drop(send: Send) -> bool:
+    """Closes the connection without a byte; false where the server does not let us reach it."""
     transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is not None:
-        transport.abort()
+    if transport is None:
+        return False
+    transport.abort()
+    return True
