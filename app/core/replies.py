@@ -5,7 +5,7 @@ and `from_dict` are its stored form (column `outbound.payload`, `cs_message.body
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
 
@@ -101,10 +101,12 @@ _KINDS: dict[str, type[Any]] = {
     )
 }
 
+_FIELDS = {kind: tuple(field.name for field in fields(cls)) for kind, cls in _KINDS.items()}
+
 
 def to_dict(reply: Reply) -> dict[str, Any]:
     """The stored form: the fields and `kind`."""
-    return {"kind": reply.kind, **asdict(reply)}
+    return {"kind": reply.kind, **{name: getattr(reply, name) for name in _FIELDS[reply.kind]}}
 
 
 def from_dict(data: Mapping[str, Any]) -> Reply:
@@ -112,13 +114,13 @@ def from_dict(data: Mapping[str, Any]) -> Reply:
 
     Raises `ValueError` for an unknown kind and `TypeError` for missing or surplus fields.
     """
-    fields = dict(data)
-    cls = _KINDS.get(str(fields.pop("kind", None)))
+    values = dict(data)
+    cls = _KINDS.get(str(values.pop("kind", None)))
     if cls is None:
         raise ValueError(f"unknown reply kind in {data!r}")
     if cls is MenuReply:
-        fields["options"] = tuple((str(i), str(words)) for i, words in fields["options"])
-    reply: Reply = cls(**fields)
+        values["options"] = tuple((str(i), str(words)) for i, words in values["options"])
+    reply: Reply = cls(**values)
     return reply
 
 

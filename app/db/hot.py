@@ -178,7 +178,25 @@ class _List(TypeDecorator[Sequence[Any]]):
         return dialect.type_descriptor(String() if dialect.name == "sqlite" else ARRAY(self.item))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return orjson.dumps(value).decode() if dialect.name == "sqlite" else value
+        return _json_list(value) if dialect.name == "sqlite" else value
+
+    def direct_bind(self, dialect: Dialect) -> Convert:
+        return _json_list if dialect.name == "sqlite" else _array_literal
+
+
+def _json_list(values: Sequence[Any]) -> str:
+    return orjson.dumps(values).decode()
+
+
+def _array_literal(values: Sequence[Any]) -> str:
+    """An array as PostgreSQL reads it from text; numbers or strings, no nulls.
+
+    The driver finds a dumper for each element anew, which costs fifteen times as much.
+    """
+    if not values or isinstance(values[0], str):
+        quoted = (v.replace("\\", "\\\\").replace('"', '\\"') for v in values)
+        return '{"' + '","'.join(quoted) + '"}' if values else "{}"
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 class InList(ColumnElement[bool]):

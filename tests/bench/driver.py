@@ -60,6 +60,10 @@ class Run:
         return ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
 
 
+NOTHING = Run(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0)
+"""Of a server that was only looked at."""
+
+
 def find_wrk() -> str:
     """The program's path. Raises `NoWrk`."""
     found = which("wrk")

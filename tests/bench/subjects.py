@@ -1,17 +1,20 @@
 """What is measured, and how one of them is brought up, warmed and driven."""
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import shop
 from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop, analyse
-from tests.bench.driver import Run, drive
+from tests.bench.driver import NOTHING, Run, drive
 from tests.bench.load import Load, Loads
 from tests.bench.processes import Running, running, uvicorn
 
 ECHO, BASE, ONE_SESSION, OURS = "ECHO", "BASE", "one session", "ours"
+DEMO = "the demo's server"
+"""Looked at while nobody writes: only its memory counts."""
 MOST_PER_SECOND = 12_000
 """No subject that must not see a repeat answers more in a second here."""
 
@@ -73,6 +76,8 @@ class Bench:
 
     def measure(self, setup: Setup, connections: Sequence[int]) -> dict[int, Measured]:
         """Starts the server, warms it, analyses its database, and drives it at each number."""
+        if setup.subject == DEMO:
+            return {0: self._look_at_demo()}
         url = self._database(setup)
         log = self._folder / "server.log"
         try:
@@ -81,6 +86,15 @@ class Bench:
         finally:
             if url:
                 self.databases.drop(url)
+
+    def _look_at_demo(self) -> Measured:
+        command = [sys.executable, "-m", "app", "demo", "--port", "{port}"]
+        environment = {"GUANXI_DATA_DIR": str(self._folder / "demo")}
+        with running(command, self._folder / "demo.log", environment) as server:
+            time.sleep(self._pace.warm)
+            memory = server.memory_mb()
+        self._say(f"{DEMO}: {memory:.0f} MB")
+        return Measured(NOTHING, memory, 0.0, 0.0, "")
 
     def _database(self, setup: Setup) -> str:
         if not setup.database:
