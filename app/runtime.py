@@ -224,7 +224,6 @@ def _build(
         timeout_seconds=HANDLER_SECONDS + 10,
     )
     intake = extensions.intake(floor, tasks.add(apart))
-    writer = extensions.writer(intake.commit, intake.rescue, clock)
     runtime = Runtime(
         settings=settings,
         clock=clock,
@@ -246,10 +245,9 @@ def _build(
         actions=actions,
         book=book,
         replies=Replies(ids, clock, actions, events, audit),
-        writer=writer,
+        writer=extensions.writer(intake.commit, intake.rescue, clock),
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),
-        checks={"deliveries": writer.problem},
     )
     runner.services = runtime
     return runtime

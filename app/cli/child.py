@@ -9,6 +9,7 @@ import threading
 import time
 
 import uvicorn
+from uvicorn.lifespan.on import LifespanOn
 
 from app.cli.complaints import complain, explained, load_settings
 from app.cli.demo.handlers import extensions
@@ -19,6 +20,7 @@ GRACE_SECONDS = 7
 """Held deliveries last at most 5 s, so the server never has to cut one off with an answer of its own."""
 _PARENT_GONE_SECONDS = 10.0
 START_FAILED = 3
+RUNTIME_ENDED = 4
 _GARBAGE_THRESHOLDS = (10_000, 20, 20)
 """A delivery makes some hundred objects, and nearly all are freed without the collector."""
 
@@ -45,11 +47,13 @@ def main(listening: int, alive: int) -> int:
         app,
     )
     server.run(sockets=[socket.socket(fileno=listening)])
-    return 0 if server.started else START_FAILED
+    if not server.started:
+        return START_FAILED
+    return RUNTIME_ENDED if server.is_hollow() else 0
 
 
 class _Uvicorn(uvicorn.Server):
-    """Winds the application down before it accepts nothing more.
+    """Winds the application down before it accepts nothing more, and ends when its work has ended.
 
     What lives as long as the process is put out of the garbage collector's sight once it serves: at
     Python's own thresholds the collector went through everything again and again, for a tenth of the
@@ -65,6 +69,13 @@ class _Uvicorn(uvicorn.Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
+
+    def is_hollow(self) -> bool:
+        """The background work has failed: what comes in would be held in silence for ever."""
+        return isinstance(self.lifespan, LifespanOn) and self.lifespan.error_occurred
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self.is_hollow()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._app.wind_down()

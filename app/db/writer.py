@@ -27,6 +27,7 @@ OLDEST_SECONDS = 3.5
 TROUBLE_SECONDS = 10.0
 """How long a failed commit makes the process unready, unless a later one succeeds: without traffic
 nobody would notice that the database is well again."""
+WELL = float("-inf")
 _LOG = get_logger(__name__)
 
 _BATCH_SIZE = Histogram(
@@ -99,9 +100,8 @@ class Writer(Generic[Item, Answer]):
         self._shared: dict[Hashable, asyncio.Future[Answer]] = {}
         self._wake = asyncio.Event()
         self._count = 0
-        self.failing = False
-        """The last batch met a database that is busy, full or away."""
-        self._failed_at = float("-inf")
+        self.failed_at = WELL
+        """When the last commit met a database that is busy, full or away; `WELL` when it did not."""
         self._began: float | None = None
         """When the commit under way began."""
 
@@ -119,7 +119,7 @@ class Writer(Generic[Item, Answer]):
         waiting = max(self.oldest_seconds(), 0.0 if self._began is None else now - self._began)
         if waiting > OLDEST_SECONDS:
             return f"the oldest has waited for {waiting:.1f} s"
-        if self.failing and now - self._failed_at < TROUBLE_SECONDS:
+        if now - self.failed_at < TROUBLE_SECONDS:
             return "the last commit met a database that is busy, full or away"
         return None
 
@@ -157,11 +157,12 @@ class Writer(Generic[Item, Answer]):
             self._wake.clear()
             while batch := self._take():
                 self._began = self._clock.monotonic()
-                self.failing = await self._settle(batch)
+                away = await self._settle(batch)
                 self._began = None
-                if self.failing:
-                    self._failed_at = self._clock.monotonic()
-                if self.failing or self._all_waiting(batch):
+                if not away and self.failed_at != WELL:
+                    _LOG.info("writer.database_well")
+                self.failed_at = self._clock.monotonic() if away else WELL
+                if away or self._all_waiting(batch):
                     await asyncio.sleep(
                         0.02
                     )  # the database is away, or every row is held elsewhere
@@ -208,7 +209,8 @@ class Writer(Generic[Item, Answer]):
             except Exception as error:  # noqa: BLE001  # each kind is dealt with below
                 if is_passing(error):
                     _TROUBLE.labels("later").inc()
-                    _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
+                    if self.failed_at == WELL:  # once, not at each of fifty tries a second
+                        _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
                     self._put_back([t for p in (part, *parts) for t in p])
                     return True
                 if len(part) > 1:

@@ -23,7 +23,6 @@ from app.core.errors import NotAllowed, NotFound
 from app.core.settings import Settings
 from app.db.migrate import wanted
 from app.db.tx import Tx
-from app.db.writer import OLDEST_SECONDS
 from app.delivery.models import Job
 from app.runtime import Runtime
 from app.web.answers import json_response
@@ -109,19 +108,11 @@ async def look(runtime: Runtime) -> dict[str, Part]:
     return {
         "database": Part(database),
         "migrations": Part(migrations),
-        "writer": Part(_writer(runtime)),
+        "writer": Part(runtime.writer.problem()),
         "worker": Part(worker, red=runtime.settings.role != "web"),
         **{name: Part(check()) for name, check in runtime.checks.items()},
         "accounts": Part("; ".join(str(problem) for problem in broken) or None, red=False),
     }
-
-
-def _writer(runtime: Runtime) -> str | None:
-    """What keeps deliveries from being committed."""
-    if runtime.writer.failing:
-        return "the last commit met a database that is busy, full or away"
-    oldest = runtime.writer.oldest_seconds()
-    return f"a delivery waits since {oldest:.1f} s" if oldest > OLDEST_SECONDS else None
 
 
 async def _database(runtime: Runtime) -> tuple[str | None, str | None, str | None]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.clock import FakeClock
 from app.db.writer import LATER, Expired, Later, Overloaded, Writer
@@ -127,9 +128,15 @@ async def test_a_database_that_is_away_is_waited_for_without_halving(clock: Fake
     commits = Commits()
     commits.away = 3
     async with running(commits, clock) as writer:
-        answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+        with capture_logs() as lines:
+            answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+            await asyncio.sleep(0)
         assert answers == ["A", "B"]
-        assert writer.failing is False
+        assert writer.problem() is None
+        assert [line["event"] for line in lines] == [
+            "writer.database_trouble",
+            "writer.database_well",
+        ]
     assert commits.batches == [["a", "b"] for _ in range(4)]
     assert commits.rescued == []
 
@@ -186,3 +193,40 @@ async def test_a_full_or_old_queue_takes_nothing_more(clock: FakeClock) -> None:
         with pytest.raises(Overloaded):
             _ = put(writer, clock, "g")
         commits.gate.set()
+
+
+async def test_trouble_makes_unready_until_a_commit_succeeds_or_nothing_came_for_a_while(
+    clock: FakeClock,
+) -> None:
+    """Without traffic nobody would notice that the database is well again."""
+    commits = Commits()
+    commits.away = 10_000
+    async with running(commits, clock) as writer:
+        lost = put(writer, clock, "a")
+        while not commits.batches:  # noqa: ASYNC110  # a few turns of the loop
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert "busy, full or away" in str(writer.problem())
+        clock.advance(seconds=5)
+        with pytest.raises(Expired):
+            await lost
+        assert writer.problem() is not None
+        clock.advance(seconds=10)
+        assert writer.problem() is None
+
+
+async def test_a_commit_that_does_not_end_makes_unready(clock: FakeClock) -> None:
+    commits = Commits()
+    commits.gate.clear()
+    async with running(commits, clock) as writer:
+        waiting = put(writer, clock, "a")
+        while not commits.batches:  # noqa: ASYNC110  # a few turns of the loop
+            await asyncio.sleep(0)
+        clock.advance(seconds=3)
+        assert writer.problem() is None
+        clock.advance(seconds=1)
+        assert "4.0 s" in str(writer.problem())
+        commits.gate.set()
+        assert await waiting == "A"
+        await asyncio.sleep(0)
+        assert writer.problem() is None

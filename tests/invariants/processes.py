@@ -7,13 +7,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, text
+
+from app.db.database import sync_url
 from tests.invariants.fire import free_port
 from tests.wire import Sender, openid, value_of
 
@@ -23,10 +26,12 @@ PLATFORM_SECONDS = 5.0
 
 @dataclass(eq=False)
 class Process:
-    """`python -m tests.invariants.slow` with these arguments; ended with the test."""
+    """`python -m …` with these arguments, by default our slow server; ended with the test."""
 
     arguments: Sequence[str]
     folder: Path
+    module: str = "tests.invariants.slow"
+    environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     sender: Sender = field(default_factory=Sender)
     started: asyncio.subprocess.Process | None = None
@@ -36,21 +41,23 @@ class Process:
         return self.folder / f"{self.port}.log"
 
     async def start(self, *more: str) -> None:
-        command = ["-m", "tests.invariants.slow", "--port", str(self.port)]
+        await self.spawn(*more)
+        await self.ready()
+
+    async def spawn(self, *more: str) -> None:
+        """As `start`, for a process that answers no requests."""
+        arguments = [*self.arguments, *more, "--port", str(self.port)]
         with self.log.open("ab") as log:
             self.started = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *command,
-                "--folder",
-                str(self.folder),
-                *self.arguments,
-                *more,
+                "-m",
+                self.module,
+                *arguments,
                 stderr=log,
                 stdout=log,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"},
             )
-        await self.ready()
 
     async def ready(self) -> None:
         """Waits until requests are answered."""
@@ -71,7 +78,7 @@ class Process:
         """Nothing of it is left, nor had a chance to tidy up; a supervisor ends its processes first."""
         if self.started is None or self.started.returncode is not None:
             return
-        if "--supervised" in self.arguments:
+        if self.module == "app" or "--supervised" in self.arguments:
             self.started.terminate()
         else:
             os.killpg(self.started.pid, signal.SIGKILL)
@@ -95,6 +102,12 @@ class Process:
         async with asyncio.timeout(seconds):
             while len(self.lines(event)) < count:  # noqa: ASYNC110  # another process writes it
                 await asyncio.sleep(0.1)
+
+    async def until_stored(self, url: str, statement: str, seconds: float = 20) -> None:
+        """Waits until the query finds something."""
+        async with asyncio.timeout(seconds):
+            while not query(url, statement):  # noqa: ASYNC110  # another process writes it
+                await asyncio.sleep(0.05)
 
     # --- as the platform --------------------------------------------------------------------------
 
@@ -123,7 +136,7 @@ class Process:
         try:
             async with asyncio.timeout(seconds):
                 status, content = await self.request("POST", f"/wechat/shop?{query}", body)
-        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError):  # a timeout is an OSError too
             return None
         assert status == 200, (status, content)
         return value_of(content.decode(), "Content")
@@ -139,9 +152,24 @@ class Process:
         return status, json.loads(body)
 
 
+def query(url: str, statement: str) -> list[tuple[object, ...]]:
+    """Runs a statement past the application, and gives the rows it finds."""
+    engine = create_engine(sync_url(url))
+    with engine.begin() as connection:
+        found = connection.execute(text(statement))
+        rows = [tuple(row) for row in found] if found.returns_rows else []
+    engine.dispose()
+    return rows
+
+
+def after_lease(url: str) -> None:
+    """As if a dead process's leases had ended: half a minute that a test need not wait."""
+    query(url, "UPDATE job SET lease_until = 1 WHERE state = 'running'")
+
+
 @asynccontextmanager
 async def process(folder: Path, *arguments: str) -> AsyncIterator[Process]:
-    made = Process(arguments, folder)
+    made = Process([*arguments, "--folder", str(folder)], folder)
     try:
         yield made
     finally:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import socket
 import sys
 import time
@@ -14,12 +15,12 @@ from app.conversation.apart import Context
 from app.conversation.filters import Keyword, Pattern
 from app.conversation.router import Router
 from app.core.decisions import Decision, Snapshot
-from app.core.log import setup_logging
+from app.core.log import get_logger, setup_logging
 from app.core.replies import TextReply
 from app.core.settings import Settings
 from app.db.tx import Tx
 from app.main import create_app
-from app.runtime import Extensions
+from app.runtime import Extensions, open_runtime
 from tests.conftest import KEY
 
 FOREVER = 600.0
@@ -95,10 +96,23 @@ def main() -> None:
             "database_pool_size": 5,
         }
     )
-    app = create_app(settings, extensions=Extensions(routers=[router(given.url, given.seconds)]))
+    extensions = Extensions(routers=[router(given.url, given.seconds)])
+    if given.role == "worker":
+        asyncio.run(work(settings, extensions))
+        return
+    app = create_app(settings, extensions=extensions)
     with socket.create_server(("127.0.0.1", given.port)) as listening:
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=7)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+async def work(settings: Settings, extensions: Extensions) -> None:
+    """The worker alone, as `app.cli.work` runs it."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    async with open_runtime(settings, extensions=extensions):
+        get_logger(__name__).info("work.started")
+        await told.wait()
 
 
 if __name__ == "__main__":

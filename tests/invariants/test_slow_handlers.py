@@ -6,12 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from app.core.settings import Settings
-from app.db.database import sync_url
 from app.runtime import open_runtime
-from tests.invariants.processes import Process, process
+from tests.invariants.processes import Process, after_lease, process, query
 from tests.platform import Platform, platform
 from tests.shop import add_account
 from tests.wire import openid
@@ -32,15 +30,6 @@ async def url(settings: Settings) -> str:
 async def api() -> AsyncIterator[Platform]:
     async with platform() as made:
         yield made
-
-
-def query(url: str, statement: str) -> list[tuple[object, ...]]:
-    engine = create_engine(sync_url(url))
-    with engine.begin() as connection:
-        found = connection.execute(text(statement))
-        rows = [tuple(row) for row in found] if found.returns_rows else []
-    engine.dispose()
-    return rows
 
 
 async def others(server: Process) -> float:
@@ -65,11 +54,6 @@ async def measured(server: Process, what: str) -> None:
     p99 = await others(server)
     print(f"p99 of {OTHERS} others beside a handler that {what}: {p99 * 1000:.0f} ms")
     assert p99 < MOST_P99_SECONDS
-
-
-def after_lease(url: str) -> None:
-    """As if the dead process's lease had ended: half a minute that a test need not wait."""
-    query(url, "UPDATE job SET lease_until = 1 WHERE state = 'running'")
 
 
 async def test_others_do_not_wait_for_one_that_waits_and_a_kill_loses_nothing(
@@ -99,9 +83,7 @@ async def test_a_kill_before_the_door_is_closed_loses_nothing_either(
         await server.start("--seconds", "10")
         xml = server.text("sleep", 1, 1)
         first = asyncio.ensure_future(server.attempt(xml))
-        async with asyncio.timeout(20):
-            while not query(url, "SELECT 1 FROM job WHERE state = 'running'"):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await server.until_stored(url, "SELECT 1 FROM job WHERE state = 'running'")
         await server.kill()
         assert await first is None
         await server.start("--seconds", "0.5")

@@ -74,7 +74,7 @@ class TestReadyz:
     async def test_a_writer_that_cannot_commit_is_red(
         self, client_at: Client, runtime: Runtime
     ) -> None:
-        runtime.writer.failing = True
+        runtime.writer.failed_at = runtime.clock.monotonic()
         answer = await client_at("127.0.0.1").get("/readyz")
         assert answer.status_code == 503
         assert "the last commit" in answer.json()["parts"]["writer"]["problem"]

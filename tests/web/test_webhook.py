@@ -26,6 +26,7 @@ from app.core.settings import Settings
 from app.db.audit import CLI
 from app.db.events import EventRow
 from app.db.receipts import Receipt
+from app.db.writer import OLDEST_SECONDS, Writer
 from app.engines.support.models import Message
 from app.runtime import Extensions, Runtime
 from app.wechat.limits import BODY_BYTES
@@ -572,6 +573,35 @@ class TestSilence:
         assert call.sent == []
 
 
+class TestOverload:
+    @pytest.mark.parametrize("full", [True, False], ids=["queue-full", "oldest-too-old"])
+    async def test_what_is_too_much_is_not_queued(self, shop: Shop, full: bool) -> None:
+        async def commit(*_: Any) -> Any:
+            raise AssertionError("nobody runs this writer")
+
+        writer: Writer[Any, Any] = Writer(commit, commit, shop.clock, capacity=1 if full else 1000)
+        deadline = shop.clock.monotonic() + 4.5
+        waiting = writer.submit("another", key="another", lane="another", deadline=deadline)
+        if not full:
+            shop.clock.advance(seconds=OLDEST_SECONDS + 0.1)
+            assert writer.problem() is not None
+        broken = _without_writer(shop.runtime)
+        broken.writer = writer
+        query, body = shop.sender.request(
+            shop.sender.text(openid(1), "hi", shop.clock.now()), shop.clock.now()
+        )
+        with listening() as told:
+            async with Call(
+                webhook_of(broken, shop.clock), f"/wechat/{SLUG}", query, [body]
+            ) as call:
+                await call.held()
+        assert call.sent == []
+        assert told.counted == {"silent": 1}
+        assert (told.line()["event"], told.line()["why"]) == ("webhook.silent", "OVERLOADED")
+        assert len(writer) == 1
+        waiting.cancel()
+
+
 class _NoWriter:
     def submit(self, *_: object, **__: object) -> Any:
         raise RuntimeError("nobody writes")
@@ -580,7 +610,7 @@ class _NoWriter:
 def _without_writer(runtime: Runtime) -> Any:
     class Broken:
         accounts = runtime.accounts
-        writer = _NoWriter()
+        writer: Any = _NoWriter()
         deadline = runtime.deadline
         quarantine = runtime.quarantine
 
