@@ -39,6 +39,8 @@ _FILES_KEPT_FREE = 500
 _LOG = get_logger(__name__)
 
 _OUTCOMES = Counter("guanxi_webhook_total", "Requests of the platform, by outcome", ["outcome"])
+_EMPTY = _OUTCOMES.labels("empty")
+_ANSWERED = _OUTCOMES.labels("answered")
 _SECONDS = Histogram(
     "guanxi_webhook_seconds",
     "Seconds from arrival to answer",
@@ -208,9 +210,9 @@ class Webhook:
         self, account: LiveAccount, opened: Opened, answer: Answer
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         if answer.xml is None:
-            _OUTCOMES.labels("empty").inc()
+            _EMPTY.inc()
             return 200, _PLAIN, _SUCCESS
-        _OUTCOMES.labels("answered").inc()
+        _ANSWERED.inc()
         if opened.key_index is None:
             return 200, _XML, answer.xml.encode()
         sealed = account.codec.seal(
