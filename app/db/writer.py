@@ -96,7 +96,7 @@ class Writer(Generic[Item, Answer]):
         self._max_batch = max_batch
         self._capacity = capacity
         self._queue: OrderedDict[int, _Ticket[Item, Answer]] = OrderedDict()
-        self._shared: dict[Hashable, asyncio.Future[Answer]] = {}
+        self._shared: dict[Hashable, _Ticket[Item, Answer]] = {}
         self._wake = asyncio.Event()
         self._count = 0
         self.failed_at = float("-inf")
@@ -127,27 +127,29 @@ class Writer(Generic[Item, Answer]):
     ) -> asyncio.Future[Answer]:
         """Queues the item; the future resolves after its commit.
 
-        A key already under way shares that item's future. Await it shielded: it may have other
-        waiters. `deadline` is on the clock's monotonic scale; an item still queued then fails with
-        `Expired`. Raises `Overloaded` when the queue is full or too old.
+        A key already under way shares that item's future, and lends it the later of both deadlines.
+        Await it shielded: it may have other waiters. `deadline` is on the clock's monotonic scale; an
+        item still queued then fails with `Expired`. Raises `Overloaded` when the queue is full or too
+        old.
         """
         known = self._shared.get(key)
         if known is not None:
-            return known
+            known.deadline = max(known.deadline, deadline)
+            return known.future
         if len(self._queue) >= self._capacity or self.oldest_seconds() > OLDEST_SECONDS:
             raise Overloaded
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._count += 1
-        self._queue[self._count] = _Ticket(item, lane, self._clock.monotonic(), deadline, future)
-        self._shared[key] = future
+        ticket = _Ticket(item, lane, self._clock.monotonic(), deadline, future)
+        self._queue[self._count] = self._shared[key] = ticket
         future.add_done_callback(lambda _: self._forget(key))
         self._wake.set()
         return future
 
     def _forget(self, key: Hashable) -> None:
-        future = self._shared.pop(key, None)
-        if future is not None and not future.cancelled():
-            future.exception()  # seen: whoever waited may be gone
+        ticket = self._shared.pop(key, None)
+        if ticket is not None and not ticket.future.cancelled():
+            ticket.future.exception()  # seen: whoever waited may be gone
 
     async def run(self) -> None:
         """The writer's loop; ends only by cancellation."""
@@ -206,7 +208,7 @@ class Writer(Generic[Item, Answer]):
             except Exception as error:  # noqa: BLE001  # each kind is dealt with below
                 if is_passing(error):
                     _TROUBLE.labels("later").inc()
-                    _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
+                    self._tell_trouble(part, error)
                     self._put_back([t for p in (part, *parts) for t in p])
                     return True
                 if len(part) > 1:
@@ -218,6 +220,11 @@ class Writer(Generic[Item, Answer]):
             else:
                 self._release(part, answers)
         return False
+
+    def _tell_trouble(self, part: Sequence[_Ticket[Item, Answer]], error: Exception) -> None:
+        """Once, not fifty times a second, until a commit succeeds."""
+        if self.failed_at == float("-inf"):
+            _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
 
     async def _timed(self, part: Sequence[_Ticket[Item, Answer]]) -> Sequence[Answer | Later]:
         started = self._clock.monotonic()
