@@ -27,6 +27,8 @@ _SECRET_FIELDS = frozenset(
 )
 _PERSON_FIELDS = frozenset({"openid", "unionid", "phone", "touser"})
 _OPENID = re.compile(r"\bo[A-Za-z0-9_-]{27}\b")
+_ROW_IN_ERROR = re.compile(r"(DETAIL: +).*?(?=\n(?:\[SQL|CONTEXT|\n)|\Z)", re.DOTALL)
+"""PostgreSQL tells the values of the row it refuses."""
 _TOKEN_IN_URL = re.compile(r"((?:access_token|secret|appsecret|signature|echostr)=)[^&\s\"']+")
 
 
@@ -36,7 +38,8 @@ def mask(value: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Masks openids and tokens wherever they stand."""
+    """Masks openids, tokens and the rows of database errors wherever they stand."""
+    text = _ROW_IN_ERROR.sub(r"\1…", text)
     text = _TOKEN_IN_URL.sub(r"\1…", text)
     return _OPENID.sub(lambda found: mask(found.group()), text)
 

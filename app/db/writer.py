@@ -97,7 +97,7 @@ class Writer(Generic[Item, Answer]):
         self._max_batch = max_batch
         self._capacity = capacity
         self._queue: OrderedDict[int, _Ticket[Item, Answer]] = OrderedDict()
-        self._shared: dict[Hashable, asyncio.Future[Answer]] = {}
+        self._shared: dict[Hashable, _Ticket[Item, Answer]] = {}
         self._wake = asyncio.Event()
         self._count = 0
         self.failed_at = WELL
@@ -128,27 +128,29 @@ class Writer(Generic[Item, Answer]):
     ) -> asyncio.Future[Answer]:
         """Queues the item; the future resolves after its commit.
 
-        A key already under way shares that item's future. Await it shielded: it may have other
-        waiters. `deadline` is on the clock's monotonic scale; an item still queued then fails with
-        `Expired`. Raises `Overloaded` when the queue is full or too old.
+        A key already under way shares that item's future, and lends it the later of both deadlines.
+        Await it shielded: it may have other waiters. `deadline` is on the clock's monotonic scale; an
+        item still queued then fails with `Expired`. Raises `Overloaded` when the queue is full or too
+        old.
         """
         known = self._shared.get(key)
         if known is not None:
-            return known
+            known.deadline = max(known.deadline, deadline)
+            return known.future
         if len(self._queue) >= self._capacity or self.oldest_seconds() > OLDEST_SECONDS:
             raise Overloaded
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._count += 1
-        self._queue[self._count] = _Ticket(item, lane, self._clock.monotonic(), deadline, future)
-        self._shared[key] = future
+        ticket = _Ticket(item, lane, self._clock.monotonic(), deadline, future)
+        self._queue[self._count] = self._shared[key] = ticket
         future.add_done_callback(lambda _: self._forget(key))
         self._wake.set()
         return future
 
     def _forget(self, key: Hashable) -> None:
-        future = self._shared.pop(key, None)
-        if future is not None and not future.cancelled():
-            future.exception()  # seen: whoever waited may be gone
+        ticket = self._shared.pop(key, None)
+        if ticket is not None and not ticket.future.cancelled():
+            ticket.future.exception()  # seen: whoever waited may be gone
 
     async def run(self) -> None:
         """The writer's loop; ends only by cancellation."""

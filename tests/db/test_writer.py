@@ -172,6 +172,23 @@ async def test_past_its_deadline_an_item_is_dropped_unless_under_way(clock: Fake
     assert commits.batches == [["a"]]
 
 
+async def test_a_repeat_that_shares_the_future_brings_its_own_time(clock: FakeClock) -> None:
+    """The platform asks again after five seconds; the first attempt's deadline is over then."""
+    commits = Commits()
+    async with running(commits, clock) as writer:
+        commits.gate.clear()
+        under_way = put(writer, clock, "a")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first = put(writer, clock, "b")
+        clock.advance(seconds=5)
+        again = put(writer, clock, "b")
+        assert again is first
+        commits.gate.set()
+        assert await under_way == "A"
+        assert await again == "B"
+
+
 async def test_a_full_or_old_queue_takes_nothing_more(clock: FakeClock) -> None:
     commits = Commits()
     async with running(commits, clock, capacity=2) as writer:

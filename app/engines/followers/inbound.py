@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import SmallInteger, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from app.core.ids import FollowerId, Ids
 from app.core.incoming import Incoming, Kind
 from app.db.base import Utc
 from app.db.hot import Hot, InList, hot_insert, upsert
 from app.db.tx import Tx
+from app.engines.followers.models import (
+    CODE_CHARACTERS,
+    SCENE_CHARACTERS,
+    FollowerProfile,
+    FollowHistory,
+)
 from app.engines.followers.models import Follower as Row
-from app.engines.followers.models import FollowerProfile, FollowHistory
 
 Who: TypeAlias = tuple[int, str]
 """Account id and openid."""
@@ -79,11 +84,6 @@ _FOLLOWS = Hot(
         seen_at=bindparam("at", type_=Utc()),
     ),
     distinct=True,
-)
-_HELD = Hot(
-    update(Row)
-    .where(Row.id == bindparam("follower"))
-    .values(held=bindparam("now_held", type_=SmallInteger()))
 )
 _HISTORY = hot_insert(
     FollowHistory,
@@ -177,16 +177,10 @@ class Inbound:
             "account_id": contact.account_id,
             "follower_id": contact.follower.id,
             "change": change,
-            "scene": contact.incoming.data.get("scene"),
-            "code": contact.incoming.key or None,
+            **_origin(contact.incoming),
             "wx_created_at": contact.wx_created_at,
             "at": contact.at,
         }
-
-
-async def set_held(tx: Tx, counts: Sequence[tuple[FollowerId, int]]) -> None:
-    """How many messages now wait for each of these (locked) followers' next contact."""
-    await tx.many(_HELD, [{"follower": f, "now_held": count} for f, count in counts])
 
 
 def _follow_update(contact: Contact) -> dict[str, object]:
@@ -202,12 +196,20 @@ def _follow_update(contact: Contact) -> dict[str, object]:
     }
 
 
+def _origin(incoming: Incoming) -> dict[str, str | None]:
+    """The scene and code, cut to what the columns hold: the platform's are shorter (reference 2.4)."""
+    scene: str | None = incoming.data.get("scene")
+    return {
+        "scene": scene and scene[:SCENE_CHARACTERS],
+        "code": incoming.key[:CODE_CHARACTERS] or None,
+    }
+
+
 def _first(contact: Contact) -> dict[str, object]:
     return {
         "follower_id": contact.follower.id,
         "account_id": contact.account_id,
-        "scene": contact.incoming.data.get("scene"),
-        "code": contact.incoming.key or None,
+        **_origin(contact.incoming),
         "at": contact.at,
         "at2": contact.at,
     }
