@@ -7,6 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, Json, Utc
 
+CODE_CHARACTERS = 128
+
 
 class Follower(Base):
     """The narrow hot row. Whoever changes anything about a follower locks it first."""
@@ -42,7 +44,7 @@ class FollowerProfile(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     first_scene: Mapped[str | None] = mapped_column(String(64))
     """How they first came; never overwritten."""
-    first_code: Mapped[str | None] = mapped_column(String(128))
+    first_code: Mapped[str | None] = mapped_column(String(CODE_CHARACTERS))
     first_followed_at: Mapped[datetime | None] = mapped_column(Utc)
     data: Mapped[object | None] = mapped_column(Json)
     updated_at: Mapped[datetime] = mapped_column(Utc)
@@ -74,9 +76,10 @@ class FollowHistory(Base):
     change: Mapped[str] = mapped_column(String(8))
     """`follow`, `return` or `unfollow`."""
     scene: Mapped[str | None] = mapped_column(String(64))
-    """`qrcode`, `payment`, or null for search, card and link, which WeChat does not tell apart here."""
-    code: Mapped[str | None] = mapped_column(String(128))
-    """The scanned code's scene, or the payment's number."""
+    """`qrcode`, `payment`, `product`, or null for search, card and link, which WeChat does not tell
+    apart here."""
+    code: Mapped[str | None] = mapped_column(String(CODE_CHARACTERS))
+    """The scanned code's scene, the payment's number or the product's code."""
     wx_created_at: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime] = mapped_column(Utc)
 
