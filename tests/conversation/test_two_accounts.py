@@ -12,6 +12,7 @@ from app.core.ids import AccountId
 from app.core.settings import Settings
 from app.db.audit import CLI
 from app.db.receipts import Receipt
+from app.db.tx import Tx
 from app.delivery.models import SendWindow
 from app.engines.followers.models import Follower, FollowerTag, Tag
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
@@ -21,6 +22,7 @@ from tests.wire import ORIGINAL_ID, Sender, openid, value_of
 
 OTHER = "teahouse"
 OTHER_ORIGINAL_ID = "gh_ba9876543210"
+OTHER_APPID = "wx00000000000000bb"
 PLAN = {"steps": [{"ask": "几位？", "expect": "number", "save_as": "count"}]}
 
 
@@ -36,16 +38,18 @@ class Street:
     teahouse: AccountId
 
     async def say(self, slug: str, words: str, number: int | None = None) -> str:
-        safe = Sender(safe=True, appid="wx00000000000000bb", numbers=self.shop.sender.numbers)
-        sender = safe if slug == OTHER else self.shop.sender
-        xml = sender.text(openid(1), words, self.shop.clock.now(), number)
-        return await self._post(slug, sender, xml)
+        sender = self._sender(slug)
+        moment = self.shop.clock.now()
+        return await self._post(slug, sender, sender.text(openid(1), words, moment, number))
 
     async def follow(self, slug: str) -> str:
-        safe = Sender(safe=True, appid="wx00000000000000bb")
-        sender = safe if slug == OTHER else self.shop.sender
-        xml = sender.event(openid(1), "subscribe", self.shop.clock.now())
-        return await self._post(slug, sender, xml)
+        sender = self._sender(slug)
+        moment = self.shop.clock.now()
+        return await self._post(slug, sender, sender.event(openid(1), "subscribe", moment))
+
+    def _sender(self, slug: str) -> Sender:
+        mine = self.shop.sender
+        return Sender(safe=True, appid=OTHER_APPID, numbers=mine.numbers) if slug == OTHER else mine
 
     async def _post(self, slug: str, sender: Sender, xml: str) -> str:
         if slug == OTHER:
@@ -55,48 +59,33 @@ class Street:
         return value_of(sender.read(response.content), "Content")
 
 
+def rule(words: str, *actions: dict[str, Any]) -> RuleInput:
+    body = {"name": words, "kind": "contains", "words": [words], "answers": [list(actions)]}
+    return RuleInput.model_validate(body)
+
+
 @pytest.fixture
 async def street(settings: Settings, clock: FakeClock) -> AsyncIterator[Street]:
     async with open_shop(settings, clock) as shop:
-        runtime = shop.runtime
+        replies = shop.runtime.replies
         teahouse = await add_account(
-            runtime,
-            OTHER,
-            mode="safe",
-            original_id=OTHER_ORIGINAL_ID,
-            appid="wx00000000000000bb",
+            shop.runtime, OTHER, mode="safe", original_id=OTHER_ORIGINAL_ID, appid=OTHER_APPID
         )
-        replies = runtime.replies
-        for account_id, drink in ((shop.account_id, "咖啡"), (teahouse, "茶")):
-            rule = RuleInput.model_validate(
-                {
-                    "name": "喝",
-                    "kind": "contains",
-                    "words": ["喝"],
-                    "answers": [[{"do": "tag", "with": {"names": [drink]}}, say(f"来杯{drink}")]],
-                }
-            )
-            follow = BindingInput.model_validate({"on": "follow", "answers": [[say(drink)]]})
-            await runtime.database.transaction(
-                lambda tx, a=account_id, r=rule: replies.rules.create(tx, CLI, a, r)
-            )
-            await runtime.database.transaction(
-                lambda tx, a=account_id, f=follow: replies.bindings.create(tx, CLI, a, f)
-            )
-        flow = FlowInput(name="订位", plan=PLAN)
-        start = RuleInput.model_validate(
-            {
-                "name": "订位",
-                "kind": "exact",
-                "words": ["订位"],
-                "answers": [[{"do": "start_flow", "with": {"flow": "订位"}}]],
-            }
-        )
-        await runtime.database.transaction(lambda tx: replies.flows.create(tx, CLI, teahouse, flow))
-        await runtime.database.transaction(
-            lambda tx: replies.rules.create(tx, CLI, teahouse, start)
-        )
-        await runtime.book.refresh()
+
+        async def furnish(tx: Tx) -> None:
+            for account_id, drink in ((shop.account_id, "咖啡"), (teahouse, "茶")):
+                tag = {"do": "tag", "with": {"names": [drink]}}
+                await replies.rules.create(
+                    tx, CLI, account_id, rule("喝", tag, say(f"来杯{drink}"))
+                )
+                follow = BindingInput(on="follow", answers=[[say(drink)]])
+                await replies.bindings.create(tx, CLI, account_id, follow)
+            await replies.flows.create(tx, CLI, teahouse, FlowInput(name="订位", plan=PLAN))
+            start = {"do": "start_flow", "with": {"flow": "订位"}}
+            await replies.rules.create(tx, CLI, teahouse, rule("订位", start))
+
+        await shop.runtime.database.transaction(furnish)
+        await shop.runtime.book.refresh()
         yield Street(shop, teahouse)
 
 
