@@ -1,0 +1,77 @@
+"""What a log line shows of people and secrets: nothing that could be used."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from app.core.log import get_logger, mask, mask_text, setup_logging
+
+OPENID = "oSIMq1aB2cD3eF4gH5iJ6kL7mN8o"
+ACCESS = "92_mQkV0access"
+OURS = "gx_4f8Qz1mWkT0vXyAb"
+PHONE = "13800138000"
+SECRETS = (OPENID, ACCESS, OURS, PHONE)
+
+
+@pytest.fixture(autouse=True)
+def restored(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Logging belongs to the whole process: it is left as it was."""
+    root, config = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    setup_logging("json")
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.configure(**config)
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """The one line that was logged."""
+    line = capsys.readouterr().err
+    assert not any(secret in line for secret in SECRETS), line
+    found: dict[str, object] = json.loads(line)
+    return found
+
+
+def test_fields_are_masked_by_name_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None:
+    get_logger("test").info(
+        "seen", openid=OPENID, token=ACCESS, details={"secret": OURS, "touser": [OPENID]}, tries=3
+    )
+    line = told(capsys)
+    assert line["openid"] == "oSIM…N8o"
+    assert line["token"] == "…"
+    assert line["details"] == {"secret": "…", "touser": mask(str([OPENID]))}
+    assert (line["event"], line["tries"], line["where"]) == ("seen", 3, "test")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://api.example/cgi-bin/user?access_token={ACCESS}&openid={OPENID}",
+        f'{{"access_token":"{ACCESS}","expires_in":7200}}',
+        f"{{'access_token': '{ACCESS}'}}",
+        f"Authorization: Bearer {OURS}",
+        f"call {PHONE}, please",
+        f"ConnectError('{OPENID}')",
+    ],
+)
+def test_texts_are_masked_wherever_they_stand(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    get_logger("test").info("seen", problem=text, several=[text, (text,)])
+    told(capsys)
+
+
+def test_other_libraries_and_tracebacks_are_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    fault = ValueError(f"no such person: {OPENID}")
+    logging.getLogger("elsewhere").error("failed for %s", OPENID, exc_info=fault)
+    line = told(capsys)
+    assert line["event"] == "failed for oSIM…N8o"
+    assert "no such person: oSIM…N8o" in str(line["exception"])
+
+
+def test_what_is_no_secret_stays_legible() -> None:
+    for text in ("w:m:251356248526557190", "2026-11-25T13:00:00Z", "1795617551713", "rule 12"):
+        assert mask_text(text) == text
