@@ -1,13 +1,13 @@
 """Structured log lines in which nothing secret is legible.
 
-Openids, tokens, keys and verification codes are masked by field name, and openids and access tokens
-also where they occur inside a text.
+Openids, tokens, keys and verification codes are masked by field name, at any depth; openids, tokens and
+phone numbers also where they occur inside a text.
 """
 
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
@@ -23,13 +23,17 @@ _SECRET_FIELDS = frozenset(
         "cookie",
         "code",
         "signature",
+        "msg_signature",
     }
 )
 _PERSON_FIELDS = frozenset({"openid", "unionid", "phone", "touser"})
 _OPENID = re.compile(r"\bo[A-Za-z0-9_-]{27}\b")
 _ROW_IN_ERROR = re.compile(r"(DETAIL: +).*?(?=\n(?:\[SQL|CONTEXT|\n)|\Z)", re.DOTALL)
 """PostgreSQL tells the values of the row it refuses."""
+_PHONE = re.compile(r"\b1[3-9]\d{9}\b")
 _TOKEN_IN_URL = re.compile(r"((?:access_token|secret|appsecret|signature|echostr)=)[^&\s\"']+")
+_TOKEN_IN_JSON = re.compile(r"""(["'](?:access_token|secret|appsecret)["']\s*:\s*["'])[^"']+""")
+_OUR_TOKEN = re.compile(r"\bgx_[A-Za-z0-9_-]{8,}")
 
 
 def mask(value: str) -> str:
@@ -38,20 +42,36 @@ def mask(value: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Masks openids, tokens and the rows of database errors wherever they stand."""
+    """Masks openids, tokens, phone numbers and the rows of database errors wherever they stand."""
     text = _ROW_IN_ERROR.sub(r"\1…", text)
-    text = _TOKEN_IN_URL.sub(r"\1…", text)
-    return _OPENID.sub(lambda found: mask(found.group()), text)
+    for token in (_TOKEN_IN_URL, _TOKEN_IN_JSON):
+        text = token.sub(r"\1…", text)
+    text = _OUR_TOKEN.sub("gx_…", text)
+    for person in (_OPENID, _PHONE):
+        text = person.sub(lambda found: mask(found.group()), text)
+    return text
+
+
+def _masked(name: str, value: Any) -> Any:
+    """The value of a field of that name, and what lies inside it."""
+    if name in _SECRET_FIELDS:
+        return "…"
+    if name in _PERSON_FIELDS:
+        return mask(str(value))
+    match value:
+        case str():
+            return mask_text(value)
+        case Mapping():
+            return {key: _masked(str(key), inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_masked("", inner) for inner in value]
+        case _:
+            return value
 
 
 def _mask_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if name in _SECRET_FIELDS:
-            event[name] = "…"
-        elif name in _PERSON_FIELDS:
-            event[name] = mask(str(value))
-        elif isinstance(value, str):
-            event[name] = mask_text(value)
+        event[name] = _masked(name, value)
     return event
 
 

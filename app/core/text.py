@@ -1,6 +1,9 @@
-"""What people type, made comparable."""
+"""What people type, made comparable; and the two languages that staff are spoken to in."""
 
 import unicodedata
+from typing import Literal, TypeAlias
+
+Language: TypeAlias = Literal["zh", "en"]
 
 
 def normalise(text: str) -> str:

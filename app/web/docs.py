@@ -14,7 +14,8 @@ from fastapi import APIRouter, FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from app.web.language import Language, language_of
+from app.core.text import Language
+from app.web.language import language_of
 
 _HERE = Path(__file__).parent
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -70,6 +71,34 @@ WORDS: dict[Language, dict[str, str]] = {
         "empty": "empty",
     },
 }
+
+
+CHINESE: dict[str, str] = {
+    "accounts": "公众号",
+    "replies": "回复",
+    "demo": "演示",
+    "List Accounts": "公众号列表",
+    "Me": "当前令牌",
+    "List Rules": "规则列表",
+    "Create Rule": "新建规则",
+    "Get Rule": "查看规则",
+    "Update Rule": "修改规则",
+    "Delete Rule": "删除规则",
+    "List Bindings": "绑定列表",
+    "Create Binding": "新建绑定",
+    "Get Binding": "查看绑定",
+    "Update Binding": "修改绑定",
+    "Delete Binding": "删除绑定",
+    "List Flows": "流程列表",
+    "Create Flow": "新建流程",
+    "Get Flow": "查看流程",
+    "Update Flow": "修改流程",
+    "Delete Flow": "删除流程",
+    "Dry Run": "试运行：会由谁回复、为什么",
+    "Get Trace": "回复依据：一条推送由谁回复、为什么",
+    "Move Time": "推移时间（仅演示）",
+}
+"""Groups and calls in Chinese; the document itself names them in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +157,7 @@ def _render(app: FastAPI, language: Language) -> str:
             t=words,
             info=document["info"],
             groups=groups(document, words["other"]),
+            named=CHINESE if language == "zh" else {},
             shapes=shapes(document),
         )
     )

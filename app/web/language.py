@@ -1,9 +1,8 @@
 """Chinese or English, as the caller's browser asks for."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
 
-Language: TypeAlias = Literal["zh", "en"]
+from app.core.text import Language
 
 
 def language_of(headers: Mapping[str, str]) -> Language:

@@ -171,14 +171,37 @@ async def test_follows_are_kept_as_history_and_the_newer_one_wins(shop: Shop) ->
     shop.clock.advance(seconds=60)
     assert value_of(await shop.event("subscribe"), "Content") == "welcome back"
     history = await shop.rows(
-        select(FollowHistory.change, FollowHistory.code).order_by(FollowHistory.id)
+        select(FollowHistory.change, FollowHistory.scene, FollowHistory.code).order_by(
+            FollowHistory.id
+        )
     )
     assert [tuple(h) for h in history] == [
-        ("follow", "door"),
-        ("unfollow", None),
-        ("return", None),
+        ("follow", "qrcode", "door"),
+        ("unfollow", None, None),
+        ("return", None, None),
     ]
+    (first,) = await shop.rows(select(FollowerProfile.first_scene, FollowerProfile.first_code))
+    assert tuple(first) == ("qrcode", "door"), "never written over by the return"
     assert (await shop.rows(select(Follower.subscribed)))[0].subscribed is True
+
+
+@pytest.mark.parametrize(
+    ("key", "scene", "code"),
+    [
+        ("qrscene_12", "qrcode", "12"),
+        ("last_trade_no_42000001", "payment", "42000001"),
+        ("scanbarcode|ean13|6900000000007", "product", "6900000000007"),
+        ("", None, None),
+        ("something_new", None, None),
+        ("qrscene_" + "x" * 500, "qrcode", "x" * 128),
+    ],
+)
+async def test_how_somebody_came_is_kept(
+    shop: Shop, key: str, scene: str | None, code: str | None
+) -> None:
+    assert value_of(await shop.event("subscribe", EventKey=key), "Content") == "welcome"
+    (row,) = await shop.rows(select(FollowHistory.scene, FollowHistory.code))
+    assert tuple(row) == (scene, code)
 
 
 async def test_an_unfollow_ends_the_conversation_and_a_word_reopens_it(shop: Shop) -> None:

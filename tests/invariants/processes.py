@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import create_engine, text
@@ -111,12 +112,19 @@ class Process:
 
     # --- as the platform --------------------------------------------------------------------------
 
-    async def request(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+    async def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[int, bytes]:
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(
                 f"{method} {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n".encode()
+                f"Content-Length: {len(body)}\r\n{more}\r\n".encode()
                 + body
             )
             answer = await reader.read()

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.web.docs import WORDS, type_words
+from app.web.docs import CHINESE, WORDS, type_words
 
 
 async def test_the_page_names_every_call_and_shape(app: FastAPI, client: httpx.AsyncClient) -> None:
@@ -46,6 +46,16 @@ async def test_both_languages(
 ) -> None:
     page = await client.get(f"/api/docs{query}", headers={"Accept-Language": header})
     assert f'<html lang="{lang}">' in page.text
+
+
+async def test_every_call_and_group_has_a_chinese_name(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/api/openapi.json")).json()
+    calls = [call for methods in document["paths"].values() for call in methods.values()]
+    names = {call["summary"] for call in calls} | {tag for call in calls for tag in call["tags"]}
+    assert names - set(CHINESE) == set()
+    page = (await client.get("/api/docs?lang=zh")).text
+    assert '<span class="words">新建规则</span>' in page
+    assert "新建规则" not in (await client.get("/api/docs?lang=en")).text
 
 
 def test_both_languages_have_every_word() -> None:

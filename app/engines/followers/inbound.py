@@ -15,12 +15,7 @@ from app.core.incoming import Incoming, Kind
 from app.db.base import Utc
 from app.db.hot import Hot, InList, hot_insert, upsert
 from app.db.tx import Tx
-from app.engines.followers.models import (
-    CODE_CHARACTERS,
-    SCENE_CHARACTERS,
-    FollowerProfile,
-    FollowHistory,
-)
+from app.engines.followers.models import CODE_CHARACTERS, FollowerProfile, FollowHistory
 from app.engines.followers.models import Follower as Row
 
 Who: TypeAlias = tuple[int, str]
@@ -172,12 +167,14 @@ class Inbound:
             change = "unfollow"
         else:
             change = "follow" if contact.follower.subscribed is None else "return"
+        scene, code = _origin(contact.incoming)
         return {
             "id": self._ids.new(),
             "account_id": contact.account_id,
             "follower_id": contact.follower.id,
             "change": change,
-            **_origin(contact.incoming),
+            "scene": scene,
+            "code": code,
             "wx_created_at": contact.wx_created_at,
             "at": contact.at,
         }
@@ -196,20 +193,29 @@ def _follow_update(contact: Contact) -> dict[str, object]:
     }
 
 
-def _origin(incoming: Incoming) -> dict[str, str | None]:
-    """The scene and code, cut to what the columns hold: the platform's are shorter (reference 2.4)."""
-    scene: str | None = incoming.data.get("scene")
-    return {
-        "scene": scene and scene[:SCENE_CHARACTERS],
-        "code": incoming.key[:CODE_CHARACTERS] or None,
-    }
+def _origin(incoming: Incoming) -> tuple[str | None, str | None]:
+    """Scene and code of a follow, as `FollowHistory` keeps them; nothing of what was not told.
+
+    Codes of the platform are far shorter than the column, but PostgreSQL would refuse a longer one.
+    """
+    product = incoming.data.get("product", {})
+    for scene, code in (
+        ("qrcode", incoming.key),
+        ("payment", incoming.data.get("payment", "")),
+        ("product", product.get("code", "")),
+    ):
+        if code:
+            return scene, str(code)[:CODE_CHARACTERS]
+    return None, None
 
 
 def _first(contact: Contact) -> dict[str, object]:
+    scene, code = _origin(contact.incoming)
     return {
         "follower_id": contact.follower.id,
         "account_id": contact.account_id,
-        **_origin(contact.incoming),
+        "scene": scene,
+        "code": code,
         "at": contact.at,
         "at2": contact.at,
     }

@@ -7,7 +7,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, Json, Utc
 
-SCENE_CHARACTERS = 64
 CODE_CHARACTERS = 128
 
 
@@ -43,7 +42,7 @@ class FollowerProfile(Base):
     name: Mapped[str | None] = mapped_column(String(80))
     remark: Mapped[str | None] = mapped_column(String(80))
     language: Mapped[str | None] = mapped_column(String(16))
-    first_scene: Mapped[str | None] = mapped_column(String(SCENE_CHARACTERS))
+    first_scene: Mapped[str | None] = mapped_column(String(64))
     """How they first came; never overwritten."""
     first_code: Mapped[str | None] = mapped_column(String(CODE_CHARACTERS))
     first_followed_at: Mapped[datetime | None] = mapped_column(Utc)
@@ -76,10 +75,11 @@ class FollowHistory(Base):
     follower_id: Mapped[int] = mapped_column(BigInteger)
     change: Mapped[str] = mapped_column(String(8))
     """`follow`, `return` or `unfollow`."""
-    scene: Mapped[str | None] = mapped_column(String(SCENE_CHARACTERS))
-    """`qrcode`, `payment`, or null for search, card and link, which WeChat does not tell apart here."""
+    scene: Mapped[str | None] = mapped_column(String(64))
+    """`qrcode`, `payment`, `product`, or null for search, card and link, which WeChat does not tell
+    apart here."""
     code: Mapped[str | None] = mapped_column(String(CODE_CHARACTERS))
-    """The scanned code's scene, or the payment's number."""
+    """The scanned code's scene, the payment's number or the product's code."""
     wx_created_at: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime] = mapped_column(Utc)
 

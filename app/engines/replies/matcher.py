@@ -6,11 +6,11 @@ wildcards behind their longest literal part, patterns in RE2 sets, which read th
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.core.text import normalise
+from app.core.text import Language, normalise
 from app.engines.replies.patterns import Patterns, literal_part, wildcard_pattern
 
 
@@ -62,32 +62,57 @@ class Explanation:
     winner: Hit | None
     runners_up: tuple[Hit, ...] = ()
 
-    @property
-    def reason(self) -> str:
+    def reason(self, lang: Language = "zh") -> str:
         """One sentence for staff: why the winner won."""
+        words = _REASONS[lang]
         if self.winner is None:
-            return "没有规则匹配"
+            return words["none"]
         if not self.runners_up:
-            return "只有这条规则匹配"
-        return _why_before(self.winner, self.runners_up[0])
+            return words["only"]
+        return _why_before(self.winner, self.runners_up[0], lang)
 
 
-_KIND_NAMES = {
-    RuleKind.EXACT: "完全匹配",
-    RuleKind.WILDCARD: "通配符",
-    RuleKind.CONTAINS: "包含",
-    RuleKind.PATTERN: "正则",
+_KIND_NAMES: Mapping[Language, Mapping[RuleKind, str]] = {
+    "zh": {
+        RuleKind.EXACT: "完全匹配",
+        RuleKind.WILDCARD: "通配符",
+        RuleKind.CONTAINS: "包含",
+        RuleKind.PATTERN: "正则",
+    },
+    "en": {kind: kind.value for kind in RuleKind},
+}
+_REASONS: Mapping[Language, Mapping[str, str]] = {
+    "zh": {
+        "none": "没有规则匹配",
+        "only": "只有这条规则匹配",
+        "priority": "优先级 {first.priority} 高于「{second.name}」的 {second.priority}",
+        "kind": "优先级相同，{kinds[0]}先于「{second.name}」的{kinds[1]}",
+        "longer": "优先级和方式相同，「{first.word}」比「{second.word}」长",
+        "older": "优先级、方式和词长相同，比「{second.name}」更早建立",
+    },
+    "en": {
+        "none": "no rule matches",
+        "only": "only this rule matches",
+        "priority": "priority {first.priority} is above the {second.priority} of “{second.name}”",
+        "kind": "of equal priority, {kinds[0]} goes before the {kinds[1]} of “{second.name}”",
+        "longer": "of equal priority and kind, “{first.word}” is longer than “{second.word}”",
+        "older": "of equal priority, kind and length, and older than “{second.name}”",
+    },
 }
 
 
-def _why_before(first: Hit, second: Hit) -> str:
+def _why_before(first: Hit, second: Hit, lang: Language) -> str:
     if first.priority != second.priority:
-        return f"优先级 {first.priority} 高于「{second.name}」的 {second.priority}"
-    if first.kind is not second.kind:
-        return f"优先级相同，{_KIND_NAMES[first.kind]}先于「{second.name}」的{_KIND_NAMES[second.kind]}"
-    if len(first.word) != len(second.word):
-        return f"优先级和方式相同，「{first.word}」比「{second.word}」长"
-    return f"优先级、方式和词长相同，比「{second.name}」更早建立"
+        decided = "priority"
+    elif first.kind is not second.kind:
+        decided = "kind"
+    elif len(first.word) != len(second.word):
+        decided = "longer"
+    else:
+        decided = "older"
+    names = _KIND_NAMES[lang]
+    kinds = (names[first.kind], names[second.kind])
+    return _REASONS[lang][decided].format(first=first, second=second, kinds=kinds)
 
 
 class _Anywhere:

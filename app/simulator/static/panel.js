@@ -209,7 +209,7 @@ export class Panel {
     const { why = {}, ...rest } = this.trace.trace;
     const told = Object.entries({ ...why, answered: rest.answered, tries: rest.tries }).filter(([, value]) => value !== undefined);
     return [
-      h("dl", {}, told.map(([name, value]) => [h("dt", {}, name), h("dd", { class: "mono" }, typeof value === "object" ? JSON.stringify(value) : value)])),
+      h("dl", {}, told.map(([name, value]) => [h("dt", {}, known(`why_${name}`) ? t(`why_${name}`) : name), h("dd", { class: "mono" }, typeof value === "object" ? JSON.stringify(value) : value)])),
       more("JSON", h("pre", { tabindex: "0" }, JSON.stringify(this.trace.trace, null, 2))),
     ];
   }
@@ -220,6 +220,7 @@ export class Panel {
     try {
       await call("POST", `deliveries/${detail.id}/repeat`, values);
       await this.open(detail.id);
+      this.body.scrollTop = 0; // what came of it stands on top
     } catch (error) {
       toast(error.message);
     }
@@ -340,7 +341,7 @@ export class Panel {
     ];
     return [
       h("h3", {}, t("credentials")),
-      h("dl", {}, told.map(([name, value]) => [h("dt", {}, name), h("dd", { class: "mono" }, value)])),
+      h("dl", {}, told.map(([name, value]) => [h("dt", {}, known(`why_${name}`) ? t(`why_${name}`) : name), h("dd", { class: "mono" }, value)])),
       h("div", { class: "toolbar" }, h("button", { type: "button", onclick: () => this.editAccount(account) }, t("editAccount"))),
     ];
   }

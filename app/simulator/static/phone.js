@@ -7,6 +7,7 @@ import { itemRow } from "./items.js";
 import { duration, t } from "./words.js";
 
 const PRESETS = ["sunrise", "leaf", "sea"];
+const NEAR_END = 40; // pixels: the last line is in sight
 
 export class Phone {
   /** `hooks`: `select(phone)`, `close(phone)`, `changed()`. */
@@ -105,7 +106,10 @@ export class Phone {
       const row = itemRow(item, names, tap);
       row.dataset.item = item.id;
       if (item.from === "me" && item.delivery) row.dataset.delivery = item.delivery;
-      if (item.delivery) row.addEventListener("dblclick", () => this.hooks.showDelivery(item.delivery));
+      if (item.delivery) {
+        row.title = t("rowHint");
+        row.addEventListener("dblclick", () => this.hooks.showDelivery(item.delivery));
+      }
       for (const image of row.querySelectorAll("img")) image.addEventListener("load", () => this.toEnd());
       let next = null;
       for (let before = this.log.lastChild; before && Number(before.dataset.item) > item.id; before = before.previousSibling) next = before;
@@ -132,6 +136,7 @@ export class Phone {
   }
 
   drawBottom() {
+    if (this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_END) this.toEnd(); // the log may shrink now
     const hint = this.log.querySelector(".hint");
     if (hint) hint.replaceWith(this.hint());
     if (!this.screen.following) {
@@ -296,7 +301,7 @@ export class Phone {
       { class: "presets" },
       PRESETS.map((preset) => h(
         "button",
-        { type: "button", onclick: () => done({ preset, pictures: 1 }) },
+        { type: "button", onclick: (event) => done({ preset, pictures: Number(event.currentTarget.form.elements.pictures?.value) || 1 }) },
         h("img", { src: `samples/${preset}.png`, alt: "" }),
         t(`preset_${preset}`),
       )),

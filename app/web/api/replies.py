@@ -1,6 +1,6 @@
 """Rules, bindings and flows: what the shop answers to what, and why it answered as it did."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from app.conversation.rehearsal import Rehearsal, rehearse
 from app.core.errors import NotFound
 from app.core.incoming import Incoming, Kind
 from app.core.replies import plain_text, to_dict
+from app.core.text import Language
 from app.db.tx import Tx
 from app.engines.replies import queries
 from app.engines.replies.inputs import (
@@ -27,6 +28,7 @@ from app.engines.replies.queries import BindingView, FlowView, Page, RuleView
 from app.engines.support.queries import TraceView, find_trace
 from app.runtime import Runtime
 from app.web.deps import Caller, Write, account, needs, services, writes
+from app.web.language import language_of
 
 router = APIRouter(prefix="/replies", tags=["replies"])
 
@@ -443,13 +445,16 @@ async def delete_flow(
 
 @router.post("/dry-run")
 async def dry_run(request: Request, body: DryRun, found: Account, _: Reader) -> DryRunOut:
-    """What a follower without tags or dialogue would be answered, and why. Nothing is sent."""
+    """What a follower without tags or dialogue would be answered, and why. Nothing is sent.
+
+    `reason` is for people, in the language of Accept-Language.
+    """
     runtime = services(request)
     await runtime.book.refresh([found.id])
     incoming = body.incoming()
     tried = rehearse(runtime.routing, found.view, incoming, key=body.key, now=runtime.clock.now())
     explained = runtime.book.current(found.id).matcher.explain(body.text or "")
-    return _dry_run_out(tried, explained)
+    return _dry_run_out(tried, explained, language_of(request.headers))
 
 
 @router.get("/traces/{key}")
@@ -518,13 +523,13 @@ def _hit_out(hit: Hit) -> RuleHit:
     )
 
 
-def _dry_run_out(tried: Rehearsal, explained: Explanation) -> DryRunOut:
+def _dry_run_out(tried: Rehearsal, explained: Explanation, lang: Language) -> DryRunOut:
     by_rule = "rule" in tried.why and explained.winner is not None
     return DryRunOut(
         handler=tried.why.get("handler"),
         rule=_hit_out(explained.winner) if by_rule and explained.winner else None,
         binding_id=tried.why.get("binding"),
-        reason=_reason(tried, explained) if not by_rule else explained.reason,
+        reason=explained.reason(lang) if by_rule else _reason(tried, explained, lang),
         runners_up=[_hit_out(hit) for hit in explained.runners_up] if by_rule else [],
         messages=[
             DryMessage(kind=reply.kind, text=plain_text(reply), reply=to_dict(reply))
@@ -538,16 +543,33 @@ def _dry_run_out(tried: Rehearsal, explained: Explanation) -> DryRunOut:
     )
 
 
-def _reason(tried: Rehearsal, explained: Explanation) -> str:
+_REASONS: Mapping[Language, Mapping[str, str]] = {
+    "zh": {
+        "binding": "绑定「{on}{key}」",
+        "before": "{handler} 先于关键词规则「{rule}」",
+        "fallback": "没有规则或绑定匹配，由兜底回复",
+        "handler": "由 {handler} 回复",
+    },
+    "en": {
+        "binding": "bound to “{on}{key}”",
+        "before": "{handler} is asked before the keyword rule “{rule}”",
+        "fallback": "no rule or binding matches: the fallback answers",
+        "handler": "{handler} answers",
+    },
+}
+
+
+def _reason(tried: Rehearsal, explained: Explanation, lang: Language) -> str:
     """Why no keyword rule answers."""
+    words = _REASONS[lang]
     if "binding" in tried.why:
-        return f"绑定「{tried.why['on']} {tried.why['key']}」".replace(" 」", "」")
+        key = f" {tried.why['key']}" if tried.why["key"] else ""
+        return words["binding"].format(on=tried.why["on"], key=key)
     handler = tried.why.get("handler") or ""
     if explained.winner is not None:
-        return f"{handler} 先于关键词规则「{explained.winner.name}」"
-    return (
-        "没有规则或绑定匹配，由兜底回复" if handler.startswith("fallback") else f"由 {handler} 回复"
-    )
+        return words["before"].format(handler=handler, rule=explained.winner.name)
+    which = "fallback" if handler.startswith("fallback") else "handler"
+    return words[which].format(handler=handler)
 
 
 _ANSWERED: dict[int | None, Literal["passive", "empty", "waiting"]] = {

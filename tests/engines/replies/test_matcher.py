@@ -188,7 +188,8 @@ def test_words_that_are_empty_once_normalised_match_nothing() -> None:
     matcher = compile_rules([rule(1, "contains", "  ", "")])
     assert len(matcher) == 0
     assert matcher.find("") is None
-    assert matcher.explain("a").reason == "没有规则匹配"
+    assert matcher.explain("a").reason() == "没有规则匹配"
+    assert matcher.explain("a").reason("en") == "no rule matches"
 
 
 def test_a_pattern_python_would_hang_on_is_linear() -> None:
@@ -231,29 +232,34 @@ def test_ten_thousand_words_with_one_beginning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "reason"),
+    ("rules", "reason", "english"),
     [
-        ([rule(1, "exact", "价格")], "只有这条规则匹配"),
+        ([rule(1, "exact", "价格")], "只有这条规则匹配", "only this rule matches"),
         (
             [rule(1, "exact", "价格"), rule(2, "contains", "价格", priority=5)],
             "优先级 5 高于「rule 1」的 0",
+            "priority 5 is above the 0 of “rule 1”",
         ),
         (
             [rule(1, "exact", "价格"), rule(2, "contains", "价格")],
             "优先级相同，完全匹配先于「rule 2」的包含",
+            "of equal priority, exact goes before the contains of “rule 2”",
         ),
         (
             [rule(1, "contains", "价格"), rule(2, "contains", "价")],
             "优先级和方式相同，「价格」比「价」长",
+            "of equal priority and kind, “价格” is longer than “价”",
         ),
         (
             [rule(1, "contains", "价"), rule(2, "contains", "格")],
             "优先级、方式和词长相同，比「rule 2」更早建立",
+            "of equal priority, kind and length, and older than “rule 2”",
         ),
     ],
 )
-def test_the_reason_names_what_decided(rules: list[RuleWords], reason: str) -> None:
-    assert compile_rules(rules).explain("价格").reason == reason
+def test_the_reason_names_what_decided(rules: list[RuleWords], reason: str, english: str) -> None:
+    explained = compile_rules(rules).explain("价格")
+    assert (explained.reason(), explained.reason("en")) == (reason, english)
 
 
 def test_runners_up_are_bounded() -> None:

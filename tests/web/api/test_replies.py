@@ -259,6 +259,22 @@ class TestDryRun:
         assert tried["rule"] is None
         assert tried["reason"] == "没有规则或绑定匹配，由兜底回复"
 
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            ({"text": "咖啡"}, "only this rule matches"),
+            ({"text": "嗯"}, "no rule or binding matches: the fallback answers"),
+            ({"event": {"on": "menu", "key": "today"}}, "bound to “menu today”"),
+            ({"event": {"on": "follow"}}, "bound to “follow”"),
+        ],
+    )
+    async def test_the_reason_in_english(self, api: Api, body: dict[str, Any], reason: str) -> None:
+        await api.made("/rules", rule("咖啡"))
+        await api.made("/bindings", {"on": "menu", "key": "today", "answers": [say("今日")]})
+        await api.made("/bindings", {"on": "follow", "answers": [say("欢迎")]})
+        tried = await api("POST", "/dry-run", body, **{"Accept-Language": "en-GB"})
+        assert tried.json()["reason"] == reason
+
     async def test_a_flow_that_would_begin(self, api: Api) -> None:
         plan = {"steps": [{"ask": "几杯？", "save_as": "count"}]}
         await api.made("/flows", {"name": "点单", "plan": plan})

@@ -1,0 +1,80 @@
+"""What the documents say of rules, bindings and flows is what the program takes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from app.core.actions import ActionRegistry
+from app.core.ids import AccountId
+from app.engines.replies import flows
+from app.engines.replies.actions import ReplyAction, register
+from app.engines.replies.compiled import parse_answers
+from app.engines.replies.inputs import MESSAGE_TYPES, BindingPlace, FlowInput, RuleInput
+from app.engines.replies.matcher import RuleKind
+from app.engines.staff.permissions import ROLE_RIGHTS
+from app.web.api.replies import DryRun
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "replies.md").read_text()
+
+
+class AnyFlow:
+    def find_flow(self, account_id: AccountId, name: str) -> None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def registry() -> ActionRegistry:
+    made = ActionRegistry()
+    register(made, AnyFlow())
+    return made
+
+
+def _examples() -> list[dict[str, Any]]:
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
+
+
+def _column(header: str) -> set[str]:
+    """The names in the first column of the table that begins so."""
+    table = re.search(rf"^\| {header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    assert table, header
+    return {
+        name for row in table[1].splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+
+
+def test_the_examples_are_taken(registry: ActionRegistry) -> None:
+    rule, flow = _examples()
+    parse_answers(RuleInput.model_validate(rule).answers, registry)
+    given = FlowInput.model_validate(flow)
+    plan = flows.checked({"name": given.name, **given.plan})
+    assert [step.save_as for step in flows.prepare(plan, registry).plan.steps] == ["size", "day"]
+
+
+def test_the_tables_name_everything_there_is(registry: ActionRegistry) -> None:
+    assert _column("do") == set(registry.names)
+    kinds = [get_args(each.__annotations__["kind"]) for each in ReplyAction.__subclasses__()]
+    assert _column("kind of reply") == {kind for (kind,) in kinds}
+    assert _column("kind") == set(RuleKind)
+    assert _column("on") == set(get_args(BindingPlace))
+    assert _column("expect") == set(get_args(flows.Expect))
+    assert [kind for kind in MESSAGE_TYPES if f"`{kind}`" not in TEXT] == []
+
+
+def test_who_may_write() -> None:
+    said = re.search(r"Roles (.*?) write; (.*?) read", TEXT, re.DOTALL)
+    assert said
+    writers, readers = (set(re.findall(r"`([\w-]+)`", part)) for part in said.groups())
+    rights = {role.value: rights for role, rights in ROLE_RIGHTS.items()}
+    assert writers == {role for role, may in rights.items() if "replies.write" in may}
+    assert writers | readers == {role for role, may in rights.items() if "replies.read" in may}
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_readme_s_calls_are_taken(name: str, registry: ActionRegistry) -> None:
+    rule, dry_run = re.findall(r"-d '(.*?)'$", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE)
+    parse_answers(RuleInput.model_validate_json(rule).answers, registry)
+    assert DryRun.model_validate_json(dry_run).text
