@@ -7,6 +7,7 @@ the same registered actions. In stored and written form an action is
 An action is a pydantic model: its fields are its settings, checked when a rule is saved.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from app.core.decisions import KEEP, Decision, FlowState, Keep, Snapshot, Step
 from app.core.errors import Invalid
 
 
-class Action(BaseModel):
+class Action(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
@@ -24,13 +25,13 @@ class Action(BaseModel):
     needs_send: ClassVar[bool] = False
     """Whether the account must be able to send customer messages."""
 
+    @abstractmethod
     def decide(self, snap: Snapshot) -> Decision:
         """What this action does for this contact; pure."""
-        raise NotImplementedError
 
+    @abstractmethod
     def preview(self) -> str:
         """One line for lists and dry runs, in Chinese."""
-        raise NotImplementedError
 
     def written(self) -> dict[str, Any]:
         """The stored form."""

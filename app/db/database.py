@@ -33,6 +33,9 @@ TRIES = 4
 READERS = 4
 CLOSE_SECONDS = 1.0
 """What transactions that nobody waits for any more are given at the end."""
+WRITE_CACHE_KIB = 32 * 1024
+READ_CACHE_KIB = 4 * 1024
+"""SQLite's own page caches; the operating system keeps the file in memory as well."""
 TRANSACTION_SECONDS = 8.0
 """On PostgreSQL a transaction that takes longer is given up with its connection: the server has limits
 of its own for each statement, so it must have stopped answering."""
@@ -129,7 +132,7 @@ def sqlite_engine(url: str, *, read_only: bool = False) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "busy_timeout=2000",
-            "cache_size=-65536",
+            f"cache_size=-{READ_CACHE_KIB if read_only else WRITE_CACHE_KIB}",
             "temp_store=MEMORY",
             "wal_autocheckpoint=4000",
         ):

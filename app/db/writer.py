@@ -27,6 +27,7 @@ OLDEST_SECONDS = 3.5
 TROUBLE_SECONDS = 10.0
 """How long a failed commit makes the process unready, unless a later one succeeds: without traffic
 nobody would notice that the database is well again."""
+WELL = float("-inf")
 _LOG = get_logger(__name__)
 
 _BATCH_SIZE = Histogram(
@@ -68,6 +69,8 @@ class _Ticket(Generic[Item, Answer]):
     arrived: float
     deadline: float
     future: asyncio.Future[Answer] = field(repr=False)
+    held: bool = False
+    """Its row was found held elsewhere; how long that takes says nothing of the others' chances."""
 
 
 class Writer(Generic[Item, Answer]):
@@ -99,8 +102,8 @@ class Writer(Generic[Item, Answer]):
         self._shared: dict[Hashable, _Ticket[Item, Answer]] = {}
         self._wake = asyncio.Event()
         self._count = 0
-        self.failed_at = float("-inf")
-        """When a commit met a database that is busy, full or away; long ago after one that succeeded."""
+        self.failed_at = WELL
+        """When the last commit met a database that is busy, full or away; `WELL` when it did not."""
         self._began: float | None = None
         """When the commit under way began."""
 
@@ -108,8 +111,8 @@ class Writer(Generic[Item, Answer]):
         return len(self._queue)
 
     def oldest_seconds(self) -> float:
-        """How long the oldest waiting item has waited."""
-        first = next(iter(self._queue.values()), None)
+        """How long the oldest waiting item has waited, but for those whose rows are held elsewhere."""
+        first = next((ticket for ticket in self._queue.values() if not ticket.held), None)
         return 0.0 if first is None else self._clock.monotonic() - first.arrived
 
     def problem(self) -> str | None:
@@ -160,7 +163,9 @@ class Writer(Generic[Item, Answer]):
                 self._began = self._clock.monotonic()
                 away = await self._settle(batch)
                 self._began = None
-                self.failed_at = self._clock.monotonic() if away else float("-inf")
+                if not away and self.failed_at != WELL:
+                    _LOG.info("writer.database_well")
+                self.failed_at = self._clock.monotonic() if away else WELL
                 if away or self._all_waiting(batch):
                     await asyncio.sleep(
                         0.02
@@ -208,7 +213,8 @@ class Writer(Generic[Item, Answer]):
             except Exception as error:  # noqa: BLE001  # each kind is dealt with below
                 if is_passing(error):
                     _TROUBLE.labels("later").inc()
-                    self._tell_trouble(part, error)
+                    if self.failed_at == WELL:  # once, not at each of fifty tries a second
+                        _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
                     self._put_back([t for p in (part, *parts) for t in p])
                     return True
                 if len(part) > 1:
@@ -220,11 +226,6 @@ class Writer(Generic[Item, Answer]):
             else:
                 self._release(part, answers)
         return False
-
-    def _tell_trouble(self, part: Sequence[_Ticket[Item, Answer]], error: Exception) -> None:
-        """Once, not fifty times a second, until a commit succeeds."""
-        if self.failed_at == float("-inf"):
-            _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
 
     async def _timed(self, part: Sequence[_Ticket[Item, Answer]]) -> Sequence[Answer | Later]:
         started = self._clock.monotonic()
@@ -239,6 +240,7 @@ class Writer(Generic[Item, Answer]):
         held: list[_Ticket[Item, Answer]] = []
         for ticket, answer in zip(part, answers, strict=True):
             if answer is LATER:
+                ticket.held = True
                 held.append(ticket)
             elif not ticket.future.done():
                 ticket.future.set_result(answer)

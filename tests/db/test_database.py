@@ -3,6 +3,7 @@ import gc
 import warnings
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import bindparam, insert, select, text
 
 from app.core.clock import FakeClock
@@ -15,10 +16,11 @@ from app.db.database import Database, open_database
 from app.db.events import EventRow, Events
 from app.db.faults import is_passing
 from app.db.hot import Hot, upsert
-from app.db.migrate import state
+from app.db.migrate import config, state
 from app.db.receipts import Receipt
 from app.db.slots import SlotLease
 from app.db.tx import AwaitedOutside, Tx
+from app.db.version import wanted
 
 
 def row(clock: FakeClock, key: str, **other: object) -> dict[str, object]:
@@ -184,6 +186,10 @@ async def test_a_closed_database_is_passing_trouble(settings: Settings) -> None:
         await database.transaction(wrong)
     assert not is_passing(caught.value)
     await database.close()
+
+
+def test_the_version_wanted_is_alembics_head() -> None:
+    assert wanted() == ScriptDirectory.from_config(config()).get_current_head()
 
 
 def test_migrations_reach_the_newest_version(database_url: str) -> None:
