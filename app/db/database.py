@@ -31,11 +31,11 @@ T = TypeVar("T")
 TRIES = 4
 """Once, and at most three more after a conflict."""
 READERS = 4
-CLOSE_SECONDS = 1.0
-"""What transactions that nobody waits for any more are given at the end."""
 WRITE_CACHE_KIB = 32 * 1024
 READ_CACHE_KIB = 4 * 1024
 """SQLite's own page caches; the operating system keeps the file in memory as well."""
+CLOSE_SECONDS = 1.0
+"""What transactions that nobody waits for any more are given at the end."""
 TRANSACTION_SECONDS = 8.0
 """On PostgreSQL a transaction that takes longer is given up with its connection: the server has limits
 of its own for each statement, so it must have stopped answering."""
