@@ -75,7 +75,8 @@ class Deadline:
         try:
             if pending.claimed is not None:
                 self.begin(pending.claimed)
-            answer = await self._watch(delivery, event, until)
+            elsewhere = pending.claimed is None
+            answer = await self._watch(delivery, event, until, elsewhere=elsewhere)
         finally:
             self._forget(delivery.receipt, event)
         if answer is not None:
@@ -84,13 +85,18 @@ class Deadline:
             return await self._close(delivery)
         return None
 
-    async def _watch(self, delivery: Delivery, event: asyncio.Event, until: float) -> Answer | None:
+    async def _watch(
+        self, delivery: Delivery, event: asyncio.Event, until: float, *, elsewhere: bool
+    ) -> Answer | None:
+        """Looks when told to, and now and then where the handler may run in another process: a
+        thousand followers waiting for handlers of this one ask the database nothing."""
         while (left := until - self._clock.monotonic()) > 0:
             try:
                 async with asyncio.timeout(min(left, _LOOK_SECONDS)):
                     await event.wait()
             except TimeoutError:
-                pass
+                if not elsewhere:
+                    continue
             event.clear()
             answer = await self._database.read(lambda tx: _read(tx, delivery.receipt))
             if answer.status is not None:

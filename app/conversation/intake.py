@@ -189,9 +189,7 @@ class Intake:
         reports = [d for d in fresh if d.who is None]
         await self._floor.events.emit(tx, [_platform_event(d) for d in reports])
         answers |= {d.receipt: EMPTY for d in reports}
-        in_order = sorted(
-            fresh, key=lambda d: d.receipt
-        )  # of reports, whom no follower's lock orders
+        in_order = sorted(fresh, key=lambda d: d.receipt)  # no follower's lock orders reports
         await self.record(tx, [_receipt_row(d, answers[d.receipt]) for d in in_order])
         return answers
 

@@ -69,6 +69,8 @@ class _Ticket(Generic[Item, Answer]):
     arrived: float
     deadline: float
     future: asyncio.Future[Answer] = field(repr=False)
+    held: bool = False
+    """Its row was found held elsewhere; how long that takes says nothing of the others' chances."""
 
 
 class Writer(Generic[Item, Answer]):
@@ -109,8 +111,8 @@ class Writer(Generic[Item, Answer]):
         return len(self._queue)
 
     def oldest_seconds(self) -> float:
-        """How long the oldest waiting item has waited."""
-        first = next(iter(self._queue.values()), None)
+        """How long the oldest waiting item has waited, but for those whose rows are held elsewhere."""
+        first = next((ticket for ticket in self._queue.values() if not ticket.held), None)
         return 0.0 if first is None else self._clock.monotonic() - first.arrived
 
     def problem(self) -> str | None:
@@ -238,6 +240,7 @@ class Writer(Generic[Item, Answer]):
         held: list[_Ticket[Item, Answer]] = []
         for ticket, answer in zip(part, answers, strict=True):
             if answer is LATER:
+                ticket.held = True
                 held.append(ticket)
             elif not ticket.future.done():
                 ticket.future.set_result(answer)

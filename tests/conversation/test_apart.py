@@ -14,8 +14,10 @@ import pytest
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
+from app.conversation import deadline
 from app.conversation.apart import Context
 from app.conversation.deadline import DOOR_SECONDS
+from app.conversation.delivery import Answer
 from app.conversation.filters import Keyword, MenuKey, OfKind
 from app.conversation.router import Router
 from app.core.clock import FakeClock
@@ -219,6 +221,26 @@ class TestInTime:
         await scene.platform.until_sent(1)
         assert [text[:4] for text in scene.platform.texts(openid(1))] == ["two "]
         assert [text[:4] for text in await scene.said()] == ["one ", "two "]
+
+    async def test_waiting_for_a_handler_of_this_process_asks_the_database_once(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks: list[object] = []
+
+        async def look(tx: Tx, key: tuple[str, int]) -> Answer:
+            looks.append(key)
+            return await deadline_read(tx, key)
+
+        deadline_read = deadline._read
+        monkeypatch.setattr(deadline, "_read", look)
+        async with scene.delivery("slow", 1) as call:
+            await scene.asked()
+            await asyncio.sleep(0.5)
+            assert looks == []
+            scene.handlers.go.set()
+            await call.answered()
+        assert content(call) == "answer to slow"
+        assert len(looks) == 1
 
     async def test_its_own_transaction_sees_the_delivery(self, scene: Scene) -> None:
         async with scene.delivery("inside", 1) as call:

@@ -172,6 +172,20 @@ async def test_past_its_deadline_an_item_is_dropped_unless_under_way(clock: Fake
     assert commits.batches == [["a"]]
 
 
+async def test_one_whose_row_is_held_elsewhere_makes_nobody_else_wait(clock: FakeClock) -> None:
+    commits = Commits()
+    commits.held = {"a"}
+    async with running(commits, clock) as writer:
+        held = put(writer, clock, "a")
+        while not commits.batches:  # noqa: ASYNC110  # a few turns of the loop
+            await asyncio.sleep(0)
+        clock.advance(seconds=4)
+        assert writer.problem() is None
+        assert await put(writer, clock, "b") == "B"
+        commits.held.clear()
+        assert await held == "A"
+
+
 async def test_a_repeat_that_shares_the_future_brings_its_own_time(clock: FakeClock) -> None:
     """The platform asks again after five seconds; the first attempt's deadline is over then."""
     commits = Commits()
