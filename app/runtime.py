@@ -31,7 +31,7 @@ from app.db.database import Database, open_database
 from app.db.effects import EffectKind, EffectKinds
 from app.db.events import Events
 from app.db.faults import is_passing
-from app.db.slots import RENEW_SECONDS, SlotLease
+from app.db.slots import RENEW_AGAIN_SECONDS, RENEW_SECONDS, SlotLease
 from app.db.wake import Wake, listen_url
 from app.db.writer import Writer
 from app.delivery.jobs import Jobs
@@ -138,7 +138,7 @@ async def open_runtime(
                 await worker
                 for loop in running:
                     loop.cancel()
-        await lease.give_back()
+        await _give_back(lease)
     finally:
         await http.aclose()
         await database.close()
@@ -266,12 +266,28 @@ def _sending_api(accounts: AccountRegistry, wechat: WechatApi) -> ApiOf:
 
 
 async def _renew(lease: SlotLease) -> None:
-    """Trouble with the database is waited out: a lease lasts as long as five renewals."""
+    """Trouble with the database is waited out: a lease lasts as long as five renewals.
+
+    After trouble it is tried again soon: without a lease no delivery can be stored.
+    """
+    pause = RENEW_SECONDS
     while True:
-        await asyncio.sleep(RENEW_SECONDS)
+        await asyncio.sleep(pause)
+        pause = RENEW_SECONDS
         try:
             await lease.renew()
         except Exception as error:
             if not is_passing(error):
                 raise
+            pause = RENEW_AGAIN_SECONDS
             _LOG.warning("slot.not_renewed", error=repr(error))
+
+
+async def _give_back(lease: SlotLease) -> None:
+    """A slot that cannot be given back now is free when its lease ends."""
+    try:
+        await lease.give_back()
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        _LOG.warning("slot.not_given_back", error=repr(error))

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess  # runs only this program's own interpreter
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +52,8 @@ class Supervisor:
         self._due: list[float] = [0.0] * count
         """When the missing processes may be started."""
         self._pause = FIRST_PAUSE_SECONDS
-        self._stop = threading.Event()
+        self._stop = False
+        """Not an event: a signal that came while the waiting thread held its lock would wait for ever."""
 
     @property
     def pids(self) -> list[int]:
@@ -61,7 +61,7 @@ class Supervisor:
 
     @property
     def stopping(self) -> bool:
-        return self._stop.is_set()
+        return self._stop
 
     def run(self) -> None:
         """Returns when every process has ended after a signal."""
@@ -70,10 +70,10 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
-            while not self._stop.is_set():
+            while not self._stop:
                 self._bury()
                 self._start_missing()
-                self._stop.wait(_LOOK_SECONDS)
+                time.sleep(_LOOK_SECONDS)
         finally:
             self._end()
             for number, handler in before.items():
@@ -81,10 +81,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """As if a signal had come; from any thread."""
-        self._stop.set()
+        self._stop = True
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        self._stop.set()
+        self._stop = True
 
     def _start_missing(self) -> None:
         now = time.monotonic()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import bindparam, select
 
 from app.accounts.registry import AccountRegistry, LiveAccount
-from app.conversation.compose import apology, merge
+from app.conversation.compose import apology, join_held, merge
 from app.conversation.deadline import Deadline, close_door, take_door
 from app.conversation.delivery import ReceiptKey
 from app.conversation.intake import FAULTS, Floor, outgoing
@@ -25,13 +25,15 @@ from app.core.events import Event
 from app.core.ids import AccountId, ConversationId, FollowerId
 from app.core.incoming import Incoming
 from app.core.log import get_logger, mask_text
-from app.core.replies import Reply
+from app.core.replies import Reply, from_dict
 from app.db.database import Database
 from app.db.tx import Tx, Work
+from app.delivery.outbound import HeldRow
 from app.delivery.work import TaskContext
 from app.engines.followers.models import Follower
 from app.engines.followers.recipients import lock_follower
 from app.engines.followers.tags import read_tags
+from app.engines.support.inbound import Said
 from app.engines.support.models import Conversation, Message
 from app.wechat.parse import parse
 from app.wechat.render import passive
@@ -160,13 +162,7 @@ class ApartHandlers:
         events = await floor.support.append(
             tx, context.account.id, context.follower.id, conversation, said, floor.clock.now()
         )
-        rest = list(said)
-        xml = self._passive(stored, said[0].reply) if said else ""
-        if xml and self._passive_place_is_seen(stored):
-            if await take_door(tx, stored.receipt, xml):
-                rest = rest[1:]
-        else:
-            await close_door(tx, stored.receipt)
+        rest = said[1:] if await self._said_passively(tx, stored, said) else said
         if rest:
             await floor.outbox.put(
                 tx,
@@ -187,6 +183,29 @@ class ApartHandlers:
         if fault is not None:
             events.append(_fault_event(context, fault))
         await floor.events.emit(tx, events)
+
+    async def _said_passively(self, tx: Tx, stored: _Stored, said: Sequence[Said]) -> bool:
+        """Fills the passive place or closes it; whether it took the first of what is said.
+
+        What waited for a contact of a follower whom nothing else can reach goes before it.
+        """
+        held = await self._held(tx, stored.context)
+        first = said[0].reply if said else None
+        reply, carried, takes_new = join_held([from_dict(row.payload) for row in held], first)
+        xml = self._passive(stored, reply) if reply is not None else ""
+        if not xml or not self._passive_place_is_seen(stored):
+            await close_door(tx, stored.receipt)
+            return False
+        if not await take_door(tx, stored.receipt, xml):
+            return False
+        await self._floor.outbox.mark_passive(tx, stored.context.follower.id, held[:carried])
+        return takes_new
+
+    async def _held(self, tx: Tx, context: Context) -> Sequence[HeldRow]:
+        if context.account.may_send:
+            return ()
+        follower = context.follower.id
+        return (await self._floor.outbox.held(tx, [follower])).get(follower, ())
 
     def _passive_place_is_seen(self, stored: _Stored) -> bool:
         """Whether somebody still waits for, or will ask for, the passive answer.
@@ -256,6 +275,7 @@ _STORED = (
     .join(Follower, Follower.id == Message.follower_id)
     .join(Conversation, Conversation.id == Message.conversation_id)
     .where(Message.receipt_key == bindparam("key"), Message.account_id == bindparam("account"))
+    .order_by(Message.id.desc())  # a receipt lives for a day, and a key may come again after it
 )
 
 

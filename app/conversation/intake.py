@@ -7,6 +7,7 @@ apply the effects set-wise, write everything. Nothing here awaits anything but t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from prometheus_client import Counter
@@ -131,7 +132,8 @@ class Intake:
                 fresh.append(delivery)
         await self._count_tries(tx, repeats, known)
         made = await self._fresh(tx, fresh, locked, fault)
-        _count(answers.values(), made.values())
+        outcomes = [*map(_repeated, answers.values()), *map(_made, made.values())]
+        tx.after_commit(lambda: _count(outcomes))
         return [
             answers[place] if place in answers else made[delivery.receipt]
             for place, delivery in enumerate(batch)
@@ -187,7 +189,10 @@ class Intake:
         reports = [d for d in fresh if d.who is None]
         await self._floor.events.emit(tx, [_platform_event(d) for d in reports])
         answers |= {d.receipt: EMPTY for d in reports}
-        await self.record(tx, [_receipt_row(d, answers[d.receipt]) for d in fresh])
+        in_order = sorted(
+            fresh, key=lambda d: d.receipt
+        )  # of reports, whom no follower's lock orders
+        await self.record(tx, [_receipt_row(d, answers[d.receipt]) for d in in_order])
         return answers
 
     async def _decided(
@@ -226,11 +231,13 @@ class Intake:
                 now=now,
                 windows=window.live(open_windows.get(follower.id, ()), now),
             )
-            decision, error = self._decide(snap, fault)
+            decision, error = self._decide(tx, snap, fault)
             cases.append(_Case(delivery, follower, conversation, snap, decision, error))
         return cases
 
-    def _decide(self, snap: Snapshot, fault: Exception | None) -> tuple[Decision, Exception | None]:
+    def _decide(
+        self, tx: Tx, snap: Snapshot, fault: Exception | None
+    ) -> tuple[Decision, Exception | None]:
         """What the handlers say, or the apology that stands for one that failed."""
         where = "effect"
         if fault is None:
@@ -238,8 +245,7 @@ class Intake:
                 return self._floor.routing.decide(snap), None
             except Exception as error:  # noqa: BLE001  # any handler may be at fault; told below
                 where, fault = "decide", error
-        FAULTS.labels(where).inc()
-        _LOG.error("handler.failed", key=snap.key, error=repr(fault), exc_info=fault)
+        tx.after_commit(partial(_tell_fault, where, snap.key, fault))
         words = [apology(snap.account)] if snap.incoming.answerable else []
         return Decision.say(*words, fault=type(fault).__name__), fault
 
@@ -315,6 +321,7 @@ class Intake:
             raw=delivery.raw,
             message_id=MessageId(self._floor.ids.new()),
             missed=case.decision.missed,
+            silent=not (case.decision.steps or case.decision.apart),
             trace=case.decision.why,
             said=said,
         )
@@ -465,9 +472,19 @@ def _fault_event(case: _Case) -> Event:
     )
 
 
-def _count(repeated: Any, made: Any) -> None:
-    for answer in repeated:
-        _DELIVERIES.labels("later" if answer is LATER else "repeat").inc()
-    for answer in made:
-        outcome = "apart" if answer.status is None else "answered" if answer.xml else "empty"
+def _tell_fault(where: str, key: str, fault: Exception) -> None:
+    FAULTS.labels(where).inc()
+    _LOG.error("handler.failed", key=key, error=repr(fault), exc_info=fault)
+
+
+def _repeated(answer: Answer | Later) -> str:
+    return "later" if answer is LATER else "repeat"
+
+
+def _made(answer: Answer) -> str:
+    return "apart" if answer.status is None else "answered" if answer.xml else "empty"
+
+
+def _count(outcomes: Sequence[str]) -> None:
+    for outcome in outcomes:
         _DELIVERIES.labels(outcome).inc()

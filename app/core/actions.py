@@ -7,6 +7,7 @@ the same registered actions. In stored and written form an action is
 An action is a pydantic model: its fields are its settings, checked when a rule is saved.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from app.core.errors import Invalid
 from app.core.problems import problem
 
 
-class Action(BaseModel):
+class Action(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
@@ -25,13 +26,13 @@ class Action(BaseModel):
     needs_send: ClassVar[bool] = False
     """Whether the account must be able to send customer messages."""
 
+    @abstractmethod
     def decide(self, snap: Snapshot) -> Decision:
         """What this action does for this contact; pure."""
-        raise NotImplementedError
 
+    @abstractmethod
     def preview(self) -> str:
         """One line for lists and dry runs, in Chinese."""
-        raise NotImplementedError
 
     def written(self) -> dict[str, Any]:
         """The stored form."""

@@ -29,6 +29,8 @@ _SECRET_FIELDS = frozenset(
 _PERSON_FIELDS = frozenset({"openid", "unionid", "phone", "touser"})
 _OPENID = re.compile(r"\bo[A-Za-z0-9_-]{27}\b")
 _PHONE = re.compile(r"\b1[3-9]\d{9}\b")
+_ROW_IN_ERROR = re.compile(r"(DETAIL: +).*?(?=\n(?:\[SQL|CONTEXT|\n)|\Z)", re.DOTALL)
+"""PostgreSQL tells the values of the row it refuses."""
 _TOKEN_IN_URL = re.compile(r"((?:access_token|secret|appsecret|signature|echostr)=)[^&\s\"']+")
 _TOKEN_IN_JSON = re.compile(r"""(["'](?:access_token|secret|appsecret)["']\s*:\s*["'])[^"']+""")
 _OUR_TOKEN = re.compile(r"\bgx_[A-Za-z0-9_-]{8,}")
@@ -40,7 +42,8 @@ def mask(value: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Masks openids, tokens and phone numbers wherever they stand."""
+    """Masks openids, tokens, phone numbers and the rows of database errors wherever they stand."""
+    text = _ROW_IN_ERROR.sub(r"\1…", text)
     for token in (_TOKEN_IN_URL, _TOKEN_IN_JSON):
         text = token.sub(r"\1…", text)
     text = _OUR_TOKEN.sub("gx_…", text)

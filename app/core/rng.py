@@ -48,4 +48,4 @@ def secret_bytes(nbytes: int) -> bytes:
 
 def secret_digits(length: int) -> str:
     """An unguessable string of decimal digits, as nonces of the platform are."""
-    return "".join(secrets.choice("0123456789") for _ in range(length))
+    return f"{secrets.randbelow(10**length):0{length}d}"

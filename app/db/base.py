@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -54,7 +55,9 @@ class Utc(TypeDecorator[datetime]):
         return _utc_moment if dialect.name == "sqlite" else None
 
 
+@lru_cache(maxsize=1024)
 def _utc_text(value: datetime | None) -> str | None:
+    """Remembered, since one delivery writes the same moment a dozen times."""
     if value is None:
         return None
     if value.tzinfo is not UTC:

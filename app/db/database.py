@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,11 @@ T = TypeVar("T")
 TRIES = 4
 """Once, and at most three more after a conflict."""
 READERS = 4
+WRITE_CACHE_KIB = 32 * 1024
+READ_CACHE_KIB = 4 * 1024
+"""SQLite's own page caches; the operating system keeps the file in memory as well."""
+CLOSE_SECONDS = 1.0
+"""What transactions that nobody waits for any more are given at the end."""
 TRANSACTION_SECONDS = 8.0
 """On PostgreSQL a transaction that takes longer is given up with its connection: the server has limits
 of its own for each statement, so it must have stopped answering."""
@@ -113,7 +118,10 @@ def sqlite_engine(url: str, *, read_only: bool = False) -> Engine:
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy.create_engine(
-        url, poolclass=sqlalchemy.NullPool, connect_args={"check_same_thread": False}
+        url,
+        poolclass=sqlalchemy.NullPool,
+        connect_args={"check_same_thread": False},
+        hide_parameters=True,  # errors are logged, and what is written is nobody's business there
     )
 
     @event.listens_for(engine, "connect")
@@ -124,7 +132,7 @@ def sqlite_engine(url: str, *, read_only: bool = False) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "busy_timeout=2000",
-            "cache_size=-65536",
+            f"cache_size=-{READ_CACHE_KIB if read_only else WRITE_CACHE_KIB}",
             "temp_store=MEMORY",
             "wal_autocheckpoint=4000",
         ):
@@ -312,13 +320,37 @@ class PostgresDatabase(Database):
                 " -c idle_in_transaction_session_timeout=5000"
             )
         self._engine: AsyncEngine = create_async_engine(
-            sync_url(url), pool_size=size, max_overflow=0, pool_timeout=3, connect_args=connect
+            sync_url(url),
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=3,
+            connect_args=connect,
+            hide_parameters=True,
         )
         self._reading = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        self._under_way: set[asyncio.Future[Any]] = set()
 
     async def _write(self, work: Work[T], urgent: bool) -> tuple[T, list[Callable[[], None]]]:
+        return await self._to_its_end(self._write_whole(work))
+
+    async def read(self, work: Work[T]) -> T:
+        return await self._to_its_end(self._read_whole(work))
+
+    async def _to_its_end(self, whole: Coroutine[Any, Any, T]) -> T:
+        """Whoever waits may be cancelled; the transaction goes on, as on SQLite.
+
+        Cancelled between two awaits of a checkout, SQLAlchemy's pool loses the connection until the
+        garbage collector finds it.
+        """
+        task = asyncio.ensure_future(whole)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(_seen)
+        return await asyncio.shield(task)
+
+    async def _write_whole(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
         async with self._engine.connect() as connection:
             tx = await self._started(connection)
             try:
@@ -330,7 +362,7 @@ class PostgresDatabase(Database):
                 raise
         return result, tx.hooks
 
-    async def read(self, work: Work[T]) -> T:
+    async def _read_whole(self, work: Work[T]) -> T:
         async with self._reading.connect() as connection:
             tx = await self._started(connection)
             try:
@@ -349,6 +381,11 @@ class PostgresDatabase(Database):
         """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._engine.dispose()
 
 

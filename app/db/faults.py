@@ -30,7 +30,7 @@ def is_conflict(error: BaseException) -> bool:
     if isinstance(inner, sqlite3.Error):
         return _sqlite_code(inner) in _SQLITE_BUSY
     if isinstance(inner, psycopg.Error):
-        return bool(inner.sqlstate) and inner.sqlstate.startswith(_PG_AGAIN)  # type: ignore[union-attr]
+        return (inner.sqlstate or "").startswith(_PG_AGAIN)
     return False
 
 

@@ -1,18 +1,17 @@
 """Brings the database to the version this program needs."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 import app
 from app.db.database import sqlite_engine, sync_url
+from app.db.version import wanted
 
 _ROOT = Path(app.__file__).parent.parent
 _LOCK = 7_166_510_937
@@ -72,12 +71,6 @@ def state(url: str) -> MigrationState:
         found = _state(connection)
     engine.dispose()
     return found
-
-
-@cache
-def wanted() -> str | None:
-    """The version this program needs."""
-    return ScriptDirectory.from_config(config()).get_current_head()
 
 
 def _state(connection: Connection) -> MigrationState:

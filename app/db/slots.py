@@ -16,6 +16,8 @@ from app.db.tx import Tx
 
 LEASE = timedelta(minutes=5)
 RENEW_SECONDS = 60.0
+RENEW_AGAIN_SECONDS = 2.0
+"""After the database was busy, full or away."""
 
 
 class Slot(Base):

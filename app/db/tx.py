@@ -161,7 +161,8 @@ def run_inline(work: Coroutine[Any, Any, T]) -> T:
     try:
         work.send(None)
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
+        result: T = done.value
+        return result
     except RuntimeError as error:
         if "no running event loop" in str(error):  # asyncio's own word for it in this thread
             raise AwaitedOutside(_OUTSIDE) from error
@@ -184,7 +185,8 @@ class Watched(Generic[T]):
             try:
                 waiting_for = work.send(None) if thrown is None else work.throw(thrown)
             except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
+                result: T = done.value
+                return result
             if not tx.busy:
                 work.close()
                 raise AwaitedOutside(_OUTSIDE)

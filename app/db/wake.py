@@ -105,15 +105,19 @@ class Wake:
     async def _reconnecting(
         self, use: Callable[[psycopg.AsyncConnection], Awaitable[None]], url: str
     ) -> None:
+        lost = False
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(
                     url, autocommit=True, connect_timeout=3
                 )
+                lost = False
                 async with connection:
                     await use(connection)
             except (psycopg.Error, OSError) as error:
-                _LOG.warning("wake.connection_lost", error=type(error).__name__)
+                if not lost:  # once, not each second, until there is a connection again
+                    _LOG.warning("wake.connection_lost", error=type(error).__name__)
+                lost = True
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self, connection: psycopg.AsyncConnection) -> None:

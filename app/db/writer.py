@@ -27,6 +27,7 @@ OLDEST_SECONDS = 3.5
 TROUBLE_SECONDS = 10.0
 """How long a failed commit makes the process unready, unless a later one succeeds: without traffic
 nobody would notice that the database is well again."""
+WELL = float("-inf")
 _LOG = get_logger(__name__)
 
 _BATCH_SIZE = Histogram(
@@ -96,11 +97,11 @@ class Writer(Generic[Item, Answer]):
         self._max_batch = max_batch
         self._capacity = capacity
         self._queue: OrderedDict[int, _Ticket[Item, Answer]] = OrderedDict()
-        self._shared: dict[Hashable, asyncio.Future[Answer]] = {}
+        self._shared: dict[Hashable, _Ticket[Item, Answer]] = {}
         self._wake = asyncio.Event()
         self._count = 0
-        self.failed_at = float("-inf")
-        """When a commit met a database that is busy, full or away; long ago after one that succeeded."""
+        self.failed_at = WELL
+        """When the last commit met a database that is busy, full or away; `WELL` when it did not."""
         self._began: float | None = None
         """When the commit under way began."""
 
@@ -127,27 +128,29 @@ class Writer(Generic[Item, Answer]):
     ) -> asyncio.Future[Answer]:
         """Queues the item; the future resolves after its commit.
 
-        A key already under way shares that item's future. Await it shielded: it may have other
-        waiters. `deadline` is on the clock's monotonic scale; an item still queued then fails with
-        `Expired`. Raises `Overloaded` when the queue is full or too old.
+        A key already under way shares that item's future, and lends it the later of both deadlines.
+        Await it shielded: it may have other waiters. `deadline` is on the clock's monotonic scale; an
+        item still queued then fails with `Expired`. Raises `Overloaded` when the queue is full or too
+        old.
         """
         known = self._shared.get(key)
         if known is not None:
-            return known
+            known.deadline = max(known.deadline, deadline)
+            return known.future
         if len(self._queue) >= self._capacity or self.oldest_seconds() > OLDEST_SECONDS:
             raise Overloaded
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._count += 1
-        self._queue[self._count] = _Ticket(item, lane, self._clock.monotonic(), deadline, future)
-        self._shared[key] = future
+        ticket = _Ticket(item, lane, self._clock.monotonic(), deadline, future)
+        self._queue[self._count] = self._shared[key] = ticket
         future.add_done_callback(lambda _: self._forget(key))
         self._wake.set()
         return future
 
     def _forget(self, key: Hashable) -> None:
-        future = self._shared.pop(key, None)
-        if future is not None and not future.cancelled():
-            future.exception()  # seen: whoever waited may be gone
+        ticket = self._shared.pop(key, None)
+        if ticket is not None and not ticket.future.cancelled():
+            ticket.future.exception()  # seen: whoever waited may be gone
 
     async def run(self) -> None:
         """The writer's loop; ends only by cancellation."""
@@ -158,7 +161,9 @@ class Writer(Generic[Item, Answer]):
                 self._began = self._clock.monotonic()
                 away = await self._settle(batch)
                 self._began = None
-                self.failed_at = self._clock.monotonic() if away else float("-inf")
+                if not away and self.failed_at != WELL:
+                    _LOG.info("writer.database_well")
+                self.failed_at = self._clock.monotonic() if away else WELL
                 if away or self._all_waiting(batch):
                     await asyncio.sleep(
                         0.02
@@ -206,7 +211,8 @@ class Writer(Generic[Item, Answer]):
             except Exception as error:  # noqa: BLE001  # each kind is dealt with below
                 if is_passing(error):
                     _TROUBLE.labels("later").inc()
-                    _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
+                    if self.failed_at == WELL:  # once, not at each of fifty tries a second
+                        _LOG.warning("writer.database_trouble", items=len(part), error=str(error))
                     self._put_back([t for p in (part, *parts) for t in p])
                     return True
                 if len(part) > 1:

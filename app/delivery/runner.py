@@ -87,6 +87,8 @@ class Runner:
         self._stopping = False
         self._grace = GRACE_SECONDS
         self._reaped_at = float("-inf")
+        self._failing: dict[str, str] = {}
+        """Steps whose last try failed, and how."""
         jobs.on_enqueued(self.wake)
 
     # --- from outside -----------------------------------------------------------------------------
@@ -168,11 +170,16 @@ class Runner:
                 pass
 
     async def _safely(self, what: str, step: Coroutine[Any, Any, None]) -> None:
-        """The database may be away: the next poll tries again."""
+        """The database may be away: the next poll tries again. Told once, until it succeeds."""
         try:
             await step
         except Exception as error:  # noqa: BLE001  # nothing may end the worker
-            _LOG.warning("jobs.step_failed", step=what, error=repr(error))
+            words = repr(error)
+            if self._failing.get(what) != words:
+                _LOG.warning("jobs.step_failed", step=what, error=words)
+            self._failing[what] = words
+        else:
+            self._failing.pop(what, None)
 
     async def _claim_and_start(self, group: asyncio.TaskGroup) -> None:
         for job in await self._claim(self._free(), to_millis(self._clock.now())):

@@ -1,6 +1,6 @@
 """Trouble on demand: on the way to the account's server, and in the platform's API."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -12,7 +12,7 @@ DeliveryFault = Literal[
 ApiFault = Literal[
     "errcode", "expired_token", "quota", "slow_api", "http_500", "hang", "truncated", "html"
 ]
-_OF_DELIVERY = frozenset(DeliveryFault.__args__)  # type: ignore[attr-defined]
+_OF_DELIVERY = frozenset(get_args(DeliveryFault))
 
 
 class Fault(BaseModel):

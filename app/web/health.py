@@ -21,8 +21,8 @@ from starlette.responses import PlainTextResponse, Response
 from app.core.clock import to_millis
 from app.core.errors import NotAllowed, NotFound
 from app.core.settings import Settings
-from app.db.migrate import wanted
 from app.db.tx import Tx
+from app.db.version import wanted
 from app.delivery.models import Job
 from app.runtime import Runtime
 from app.web.answers import json_response

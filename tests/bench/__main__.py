@@ -2,6 +2,8 @@
 
 import os
 import platform
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -41,6 +43,7 @@ def main(
         raise typer.Exit(2) from None
     tables = _chosen(only)
     setup_logging(level="warning")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is stopped
     with tempfile.TemporaryDirectory(prefix="gxb", ignore_cleanup_errors=True) as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         bench = Bench(

@@ -1,6 +1,6 @@
 """Prints the tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 from rich.console import Console
@@ -8,13 +8,15 @@ from rich.table import Table as Grid
 
 from tests.bench.tables import Round, Row, Table
 
+_BEHIND = ("messages/s", "p99 ms", "CPU µs")
+
 
 def show(console: Console, tables: Sequence[Table], rounds: Sequence[Round]) -> None:
     """Each table with the medians over all rounds, and what the design asks for beside them."""
     for table in tables:
         grid = Grid(title=table.title, title_justify="left")
         grid.add_column("", no_wrap=True)
-        for name in ("messages/s", "p99 ms", table.columns, "rounds", "must reach", "aim"):
+        for name in (*_BEHIND, table.columns, "rounds", "must reach", "aim"):
             grid.add_column(name, justify="right")
         for row in table.rows:
             grid.add_row(*_cells(row, rounds))
@@ -29,8 +31,7 @@ def _cells(row: Row, rounds: Sequence[Round]) -> list[str]:
     invalid = any(r.faults(row.uses) for r in rounds)
     return [
         row.label,
-        _median(row.rate, rounds, ",.0f"),
-        _median(row.p99_ms, rounds, ".0f"),
+        *_behind(row, rounds),
         "[red]invalid[/red]" if invalid else f"[bold]{_figure(row, value)}[/bold]",
         " ".join(_figure(row, one, bare=True) for one in sorted(values)),
         _verdict(row, value, row.must, invalid=invalid),
@@ -43,8 +44,18 @@ def _figure(row: Row, value: float, *, bare: bool = False) -> str:
     return f"{value:.{digits}f}" + ("" if bare else row.unit)
 
 
-def _median(figure: Callable[[Round], float] | None, rounds: Sequence[Round], form: str) -> str:
-    return "" if figure is None else format(median(figure(r) for r in rounds), form)
+def _behind(row: Row, rounds: Sequence[Round]) -> list[str]:
+    """Rate, p99, and CPU of server and database, each the median over the rounds."""
+    if row.behind is None:
+        return [""] * len(_BEHIND)
+    setup, connections = row.behind
+    server = median(r.server_us(setup, connections) for r in rounds)
+    database = median(r.database_us(setup, connections) for r in rounds)
+    return [
+        f"{median(r.rate(setup, connections) for r in rounds):,.0f}",
+        f"{median(r.p99_ms(setup, connections) for r in rounds):.0f}",
+        f"{server:.0f}" + (f"+{database:.0f}" if database else ""),
+    ]
 
 
 def _verdict(row: Row, value: float, bound: float | None, *, invalid: bool) -> str:

@@ -33,6 +33,12 @@ class Round:
     def memory_mb(self, setup: Setup, connections: int = FEW) -> float:
         return mean(one.memory_mb for one in self._of(setup, connections))
 
+    def server_us(self, setup: Setup, connections: int = FEW) -> float:
+        return mean(one.server_us for one in self._of(setup, connections))
+
+    def database_us(self, setup: Setup, connections: int = FEW) -> float:
+        return mean(one.database_us for one in self._of(setup, connections))
+
     def base(self, connections: int = FEW) -> float:
         return self.rate(Setup(BASE), connections)
 
@@ -56,9 +62,8 @@ class Row:
     at_most: bool = False
     """The figure is to be small, not great."""
     unit: str = "×"
-    rate: Callable[[Round], float] | None = None
-    """Answers per second behind a ratio."""
-    p99_ms: Callable[[Round], float] | None = None
+    behind: tuple[Setup, int] | None = None
+    """Whose rate, p99 and CPU stand beside a ratio."""
 
     def reaches(self, value: float, bound: float) -> bool:
         return value <= bound if self.at_most else value >= bound
@@ -86,8 +91,7 @@ def _against_base(
         ((setup, connections), (Setup(BASE), connections)),
         must,
         aim,
-        rate=lambda r: r.rate(setup, connections),
-        p99_ms=lambda r: r.p99_ms(setup, connections),
+        behind=(setup, connections),
     )
 
 
@@ -98,8 +102,7 @@ def _between(label: str, setup: Setup, other: Setup, must: float | None, aim: fl
         ((setup, FEW), (other, FEW)),
         must,
         aim,
-        rate=lambda r: r.rate(setup),
-        p99_ms=lambda r: r.p99_ms(setup),
+        behind=(setup, FEW),
     )
 
 
@@ -115,8 +118,7 @@ def _base_row(connections: int) -> Row:
         lambda r: r.base(connections) / r.rate(echo, connections),
         ((echo, connections), (base, connections)),
         0.11,
-        rate=lambda r: r.base(connections),
-        p99_ms=lambda r: r.p99_ms(base, connections),
+        behind=(base, connections),
     )
 
 

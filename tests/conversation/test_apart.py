@@ -27,6 +27,7 @@ from app.db.events import EventRow
 from app.db.receipts import Receipt
 from app.db.tx import Tx
 from app.delivery.models import Job, Outbound
+from app.engines.followers.models import Follower
 from app.engines.support.models import Message
 from app.runtime import Extensions
 from tests.calls import Call
@@ -392,6 +393,35 @@ class TestAccountsThatMayNotSend:
             await more.answered()
         assert content(more) == "hello"
         assert quiet.platform.sent == []
+
+    async def test_what_is_held_goes_before_the_next_apart_answer(self, quiet: Scene) -> None:
+        """Where every word is answered apart, what was held would otherwise never be heard."""
+        start = quiet.shop.clock.now()
+        quiet.shop.clock.advance(seconds=9)
+        await self.attempt(quiet, start, 1, then=4.5, silent=False)
+        quiet.handlers.go.set()
+        await quiet.jobs_done()
+        assert await quiet.ledger() == ["held"]
+        quiet.shop.clock.advance(seconds=60)
+        async with quiet.delivery("now", 2) as later:
+            await later.answered()
+        assert content(later) == "answer to slow\n\nat once"
+        assert await quiet.ledger() == ["sent"]
+        assert (await quiet.shop.rows(select(Follower.held)))[0].held == 0
+
+    async def test_what_is_held_is_heard_though_the_next_handler_says_nothing(
+        self, quiet: Scene
+    ) -> None:
+        start = quiet.shop.clock.now()
+        quiet.shop.clock.advance(seconds=9)
+        await self.attempt(quiet, start, 1, then=4.5, silent=False)
+        quiet.handlers.go.set()
+        await quiet.jobs_done()
+        quiet.shop.clock.advance(seconds=60)
+        async with quiet.delivery("nothing", 2) as later:
+            await later.answered()
+        assert content(later) == "answer to slow"
+        assert await quiet.ledger() == ["sent"]
 
     async def test_the_third_attempt_is_known_by_its_age_too(self, quiet: Scene) -> None:
         """Attempts may reach a process that could not count them: nine seconds old is the last."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from app.conversation.filters import Keyword, OfKind
 from app.conversation.router import Router
@@ -249,3 +251,45 @@ async def test_each_message_is_announced_in_order_of_the_conversation(shop: Shop
     )
     assert [r.aggregate_seq for r in rows] == [1, 2, 3, 4]
     assert [r.payload["direction"] for r in rows] == ["in", "out", "in", "out"]
+
+
+async def test_a_position_report_or_a_link_between_two_misses_changes_nothing(shop: Shop) -> None:
+    """Clients report where they are every five seconds: nobody asked anything by that."""
+    for expected in (1, 2):
+        await shop.say("nobody knows this")
+        shop.clock.advance(seconds=5)
+        await shop.event("LOCATION", Latitude="23.1", Longitude="113.3", Precision="40")
+        await shop.event("VIEW", EventKey="https://example.com")
+        assert (await shop.rows(select(Conversation.bot_misses)))[0].bot_misses == expected
+
+
+async def test_what_is_rolled_back_is_neither_counted_nor_told(shop: Shop) -> None:
+    """A batch with a broken effect runs again in halves; each delivery still counts once."""
+    before = {name: counted(name) for name in ("answered", "empty")}
+    faults = faulted("decide")
+    words = ["raise", "boom", "hi", "boom", "hi", "raise", "hi"]
+    with capture_logs() as lines:
+        await asyncio.gather(*(shop.say(word, who=n, number=n + 1) for n, word in enumerate(words)))
+    assert counted("answered") - before["answered"] == len(words)
+    assert counted("empty") == before["empty"]
+    assert faulted("decide") - faults == 2
+    told = [line["key"] for line in lines if line["event"] == "handler.failed"]
+    assert sorted(told) == ["w:m:1", "w:m:2", "w:m:4", "w:m:6"]
+
+
+def counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("guanxi_deliveries_total", {"outcome": outcome}) or 0.0
+
+
+def faulted(where: str) -> float:
+    return REGISTRY.get_sample_value("guanxi_faults_total", {"where": where}) or 0.0
+
+
+async def test_a_scene_longer_than_the_platform_allows_is_cut_not_refused(shop: Shop) -> None:
+    """Whatever arrives authenticated is stored: PostgreSQL holds to the columns' lengths."""
+    long = "s" * 300
+    assert value_of(await shop.event("subscribe", EventKey=f"qrscene_{long}"), "Content")
+    history = await shop.rows(select(FollowHistory.code))
+    assert history[0].code == long[:128]
+    profile = await shop.rows(select(FollowerProfile.first_code))
+    assert profile[0].first_code == long[:128]

@@ -1,10 +1,14 @@
 import asyncio
+import gc
+import warnings
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import bindparam, insert, select, text
 
 from app.core.clock import FakeClock
 from app.core.events import Event
+from app.core.log import mask_text
 from app.core.rng import SeededRng
 from app.core.settings import Settings
 from app.db import receipts
@@ -12,10 +16,11 @@ from app.db.database import Database, open_database
 from app.db.events import EventRow, Events
 from app.db.faults import is_passing
 from app.db.hot import Hot, upsert
-from app.db.migrate import state
+from app.db.migrate import config, state
 from app.db.receipts import Receipt
 from app.db.slots import SlotLease
 from app.db.tx import AwaitedOutside, Tx
+from app.db.version import wanted
 
 
 def row(clock: FakeClock, key: str, **other: object) -> dict[str, object]:
@@ -183,6 +188,10 @@ async def test_a_closed_database_is_passing_trouble(settings: Settings) -> None:
     await database.close()
 
 
+def test_the_version_wanted_is_alembics_head() -> None:
+    assert wanted() == ScriptDirectory.from_config(config()).get_current_head()
+
+
 def test_migrations_reach_the_newest_version(database_url: str) -> None:
     assert state(database_url).up_to_date
 
@@ -248,3 +257,51 @@ async def test_json_is_stored_as_json_not_as_a_text_of_it(
     stored, looked = await database.read(read)
     assert stored == [*({"value": value} for value in values), "plain"]
     assert looked == "好"
+
+
+async def test_an_error_does_not_tell_what_was_to_be_written(
+    database: Database, clock: FakeClock
+) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.run(insert(Receipt).values(row(clock, "a", answer="secret words", tries=None)))
+
+    with pytest.raises(Exception, match="tries") as caught:
+        await database.transaction(work)
+    assert "secret words" not in mask_text(str(caught.value))  # as it is logged
+
+
+async def test_whoever_waits_may_be_cancelled_and_the_pool_stays_whole(
+    settings: Settings, clock: FakeClock
+) -> None:
+    """Runners, time limits and a stopping server cancel at any moment."""
+    if settings.on_sqlite:
+        pytest.skip("only PostgreSQL has a pool")
+    database = open_database(
+        settings.model_copy(update={"database_pool_size": 2}), draws := SeededRng(4)
+    )
+
+    async def levels(tx: Tx) -> list[str]:
+        names = ("transaction_isolation", "transaction_read_only")
+        return [str(await tx.value(text(f"SHOW {name}"))) for name in names]
+
+    async def few(tx: Tx) -> None:
+        for _ in range(3):
+            await tx.all(text("SELECT 1"))
+
+    for _ in range(60):
+        tasks = [
+            asyncio.ensure_future(draws.choice((database.read, database.transaction))(few))
+            for _ in range(4)
+        ]
+        await asyncio.sleep(draws.random() * 0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a lost connection complains when it is collected
+        gc.collect()
+    for _ in range(3):
+        writing, reading = await asyncio.gather(database.transaction(levels), database.read(levels))
+        assert writing == ["read committed", "off"]
+        assert reading == ["repeatable read", "on"]
+    await asyncio.wait_for(database.close(), 10)

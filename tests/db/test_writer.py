@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.clock import FakeClock
 from app.db.writer import LATER, Expired, Later, Overloaded, Writer
@@ -127,9 +128,15 @@ async def test_a_database_that_is_away_is_waited_for_without_halving(clock: Fake
     commits = Commits()
     commits.away = 3
     async with running(commits, clock) as writer:
-        answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+        with capture_logs() as lines:
+            answers = await asyncio.gather(*(put(writer, clock, name) for name in "ab"))
+            await asyncio.sleep(0)
         assert answers == ["A", "B"]
         assert writer.problem() is None
+        assert [line["event"] for line in lines] == [
+            "writer.database_trouble",
+            "writer.database_well",
+        ]
     assert commits.batches == [["a", "b"] for _ in range(4)]
     assert commits.rescued == []
 
@@ -163,6 +170,23 @@ async def test_past_its_deadline_an_item_is_dropped_unless_under_way(clock: Fake
         with pytest.raises(Expired):
             await late
     assert commits.batches == [["a"]]
+
+
+async def test_a_repeat_that_shares_the_future_brings_its_own_time(clock: FakeClock) -> None:
+    """The platform asks again after five seconds; the first attempt's deadline is over then."""
+    commits = Commits()
+    async with running(commits, clock) as writer:
+        commits.gate.clear()
+        under_way = put(writer, clock, "a")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first = put(writer, clock, "b")
+        clock.advance(seconds=5)
+        again = put(writer, clock, "b")
+        assert again is first
+        commits.gate.set()
+        assert await under_way == "A"
+        assert await again == "B"
 
 
 async def test_a_full_or_old_queue_takes_nothing_more(clock: FakeClock) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from app.core.clock import to_millis
 from app.db.tx import Tx
@@ -519,3 +520,20 @@ async def claim_all(work: Work, runner: Runner) -> list[Claimed]:
 
 async def claimed_ids(work: Work, worker: str) -> list[int]:
     return [job.id for job in await claim_all(work, work.another(worker))]
+
+
+async def test_a_step_that_goes_on_failing_is_told_once(work: Work) -> None:
+    """The worker asks each second; a database that is away for a night fills no disk."""
+
+    async def step(problem: str | None) -> None:
+        if problem is not None:
+            raise ConnectionError(problem)
+
+    with capture_logs() as lines:
+        for problem in ("gone", "gone", "gone", None, "gone", "full"):
+            await work.runner._safely("claim", step(problem))
+    assert [line["error"] for line in lines] == [
+        "ConnectionError('gone')",
+        "ConnectionError('gone')",
+        "ConnectionError('full')",
+    ]

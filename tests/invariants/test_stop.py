@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from app.core.settings import Settings
 from app.db.database import sync_url
@@ -24,7 +24,7 @@ async def url(settings: Settings) -> str:
 
 def lock(url: str) -> Any:
     """Another process's lock on everything a delivery writes; `close` ends it."""
-    engine = create_engine(sync_url(url))
+    engine = create_engine(sync_url(url), poolclass=NullPool)
     connection = engine.connect()
     if url.startswith("sqlite"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")

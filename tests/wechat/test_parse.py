@@ -176,3 +176,13 @@ def test_any_fields_are_understood_or_refused(fields: dict[str, object]) -> None
         return
     assert message.key.startswith("w:")
     assert message.incoming().data is not None
+
+
+def test_an_unknown_message_with_a_monstrous_number_has_a_key_that_fits() -> None:
+    """Python refuses to read so long a number, and the column holds 200 characters."""
+    fields = {"MsgType": "hologram", "ToUserName": "gh_1", "FromUserName": "o1", "CreateTime": "1"}
+    found = parse_fields({**fields, "MsgId": "9" * 5000})
+    assert isinstance(found, m.Unknown)
+    assert found.key.startswith("w:e:")
+    assert len(found.key) < 200
+    assert parse_fields({**fields, "MsgId": "7"}).key == "w:m:7"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import SmallInteger, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from app.core.ids import FollowerId, Ids
 from app.core.incoming import Incoming, Kind
@@ -79,11 +79,6 @@ _FOLLOWS = Hot(
         seen_at=bindparam("at", type_=Utc()),
     ),
     distinct=True,
-)
-_HELD = Hot(
-    update(Row)
-    .where(Row.id == bindparam("follower"))
-    .values(held=bindparam("now_held", type_=SmallInteger()))
 )
 _HISTORY = hot_insert(
     FollowHistory,
@@ -183,11 +178,6 @@ class Inbound:
             "wx_created_at": contact.wx_created_at,
             "at": contact.at,
         }
-
-
-async def set_held(tx: Tx, counts: Sequence[tuple[FollowerId, int]]) -> None:
-    """How many messages now wait for each of these (locked) followers' next contact."""
-    await tx.many(_HELD, [{"follower": f, "now_held": count} for f, count in counts])
 
 
 def _follow_update(contact: Contact) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The actions of this engine: say something, tag, start a dialogue."""
 
+from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
@@ -54,9 +55,9 @@ class ReplyAction(Action):
             )
         return known.model_validate(data)
 
+    @abstractmethod
     def reply(self) -> Reply:
         """What is said."""
-        raise NotImplementedError
 
     def decide(self, snap: Snapshot) -> Decision:
         return Decision(steps=(self.reply(),))

@@ -78,7 +78,8 @@ class FlowStep(BaseModel):
             raise ValueError("two choices read the same")
         if (self.minimum is not None or self.maximum is not None) and self.expect != "number":
             raise ValueError("minimum and maximum are for expect: number")
-        if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
+        low, high = self.minimum, self.maximum
+        if low is not None and high is not None and low > high:
             raise ValueError("minimum is above maximum")
         return self
 
@@ -135,8 +136,9 @@ def _only_known(text: str, known: set[str]) -> None:
 def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
-    inner = value.values() if isinstance(value, dict) else value
-    return [t for v in inner for t in _texts(v)] if isinstance(value, dict | list | tuple) else []  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for v in value for t in _texts(v)] if isinstance(value, list | tuple) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,8 @@ def fill_text(text: str, answers: Mapping[str, Any]) -> str:
 def fill(value: _T, answers: Mapping[str, Any]) -> _T:
     """A copy of an action in which every text is filled. Limits are not checked again: what is
     sent is cut to the platform's limits anyway."""
-    return _filled(value, answers)  # type: ignore[no-any-return]
+    filled: _T = _filled(value, answers)
+    return filled
 
 
 def _filled(value: Any, answers: Mapping[str, Any]) -> Any:

@@ -59,6 +59,8 @@ class Turn:
     raw: str
     message_id: MessageId
     missed: bool = False
+    silent: bool = False
+    """Nobody asked and nothing is done, as after a report of where the follower is."""
     trace: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[Said, ...] = ()
 
@@ -230,13 +232,19 @@ def _after(turn: Turn) -> dict[str, Any]:
         "owner": "none" if leaves else "bot" if returns else before.owner_kind,
         "version": before.version + 1 + len(turn.said),
         "seq": turn.seq + len(turn.said),
-        "misses": before.misses + 1 if turn.missed else 0,
+        "misses": _misses_after(turn),
         "reopened": before.reopen_count + (1 if returns else 0),
         "resolved": turn.at if leaves else None,
         "resolution": "unsubscribed" if leaves else None,
         "preview": newest[:PREVIEW_CHARACTERS],
         "outbound_at": turn.at if turn.said else None,
     }
+
+
+def _misses_after(turn: Turn) -> int:
+    if turn.missed:
+        return turn.conversation.misses + 1
+    return turn.conversation.misses if turn.silent else 0
 
 
 _EMPTY: dict[str, Any] = {c.name: None for c in Conversation.__table__.columns}

@@ -19,12 +19,14 @@ Followers are never made from reports (protocol reference 2.3, 2.4 and 8).
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from app.core.incoming import Grant, Incoming, Kind
 
+_MESSAGE_NUMBER = re.compile("[0-9]{1,20}")
 ENVELOPE = frozenset({"ToUserName", "FromUserName", "CreateTime", "MsgType", "Event"})
 
 
@@ -188,7 +190,7 @@ class Unknown(Message):
         if self.is_event:
             return _digest_key(self._identity_values())
         number = self.fields.get("MsgId")
-        if isinstance(number, str) and number.strip().isascii() and number.strip().isdecimal():
+        if isinstance(number, str) and _MESSAGE_NUMBER.fullmatch(number.strip()):
             return f"w:m:{int(number)}"
         return _digest_key(iter((json.dumps(self.fields, sort_keys=True, ensure_ascii=False),)))
 
