@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.decisions import KEEP, Decision, FlowState, Keep, Snapshot, Step
 from app.core.errors import Invalid
+from app.core.problems import problem
 
 
 class Action(BaseModel, ABC):
@@ -61,18 +62,30 @@ class ActionRegistry:
         Raises `Invalid` naming the field (`answers[0][1].with.text`) and what is wrong with it.
         """
         if not isinstance(written, Mapping) or set(written) - {"do", "with"}:
-            raise Invalid(field=field, problem='expected {"do": …, "with": {…}}')
+            raise Invalid(
+                field=field,
+                problem='expected {"do": …, "with": {…}}',
+                chinese='须为 {"do": …, "with": {…}}',
+            )
         name = written.get("do")
         action = self._by_name.get(name) if isinstance(name, str) else None
         if action is None:
             known = ", ".join(self.names)
-            raise Invalid(field=f"{field}.do", problem=f"unknown action {name!r}; known: {known}")
+            raise Invalid(
+                field=f"{field}.do",
+                problem=f"unknown action {name!r}; known: {known}",
+                chinese=f"没有动作 {name!r}；可用：{known}",
+            )
         try:
             return action.model_validate(written.get("with", {}))
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
-            raise Invalid(field=f"{field}.with.{path}".rstrip("."), problem=first["msg"]) from error
+            raise Invalid(
+                field=f"{field}.with.{path}".rstrip("."),
+                problem=problem(first, "en"),
+                chinese=problem(first, "zh"),
+            ) from error
 
 
 def run(actions: Sequence[Action], snap: Snapshot, why: Mapping[str, Any]) -> Decision:

@@ -41,6 +41,16 @@ class Invalid(AppError):
     zh = "{field}：{problem}"
     en = "{field}: {problem}"
 
+    def __init__(self, chinese: str = "", **details: object) -> None:
+        """`chinese` says in Chinese what `problem` says in English."""
+        super().__init__(**details)
+        self._chinese = chinese
+
+    def say(self, lang: str = "zh") -> str:
+        if self._chinese and not lang.lower().startswith("en"):
+            return self.zh.format(**{**self.details, "problem": self._chinese})
+        return super().say(lang)
+
 
 class NotSignedIn(AppError):
     code = "NOT_SIGNED_IN"

@@ -28,9 +28,9 @@ _SECRET_FIELDS = frozenset(
 )
 _PERSON_FIELDS = frozenset({"openid", "unionid", "phone", "touser"})
 _OPENID = re.compile(r"\bo[A-Za-z0-9_-]{27}\b")
+_PHONE = re.compile(r"\b1[3-9]\d{9}\b")
 _ROW_IN_ERROR = re.compile(r"(DETAIL: +).*?(?=\n(?:\[SQL|CONTEXT|\n)|\Z)", re.DOTALL)
 """PostgreSQL tells the values of the row it refuses."""
-_PHONE = re.compile(r"\b1[3-9]\d{9}\b")
 _TOKEN_IN_URL = re.compile(r"((?:access_token|secret|appsecret|signature|echostr)=)[^&\s\"']+")
 _TOKEN_IN_JSON = re.compile(r"""(["'](?:access_token|secret|appsecret)["']\s*:\s*["'])[^"']+""")
 _OUR_TOKEN = re.compile(r"\bgx_[A-Za-z0-9_-]{8,}")

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from app.core.errors import AppError, NotFound, NotSignedIn, Unavailable
 from app.core.log import get_logger
+from app.core.problems import problem
 from app.db.faults import is_passing
 from app.web.answers import json_response
 from app.web.language import language_of
@@ -155,8 +156,13 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     if error.errors() and error.errors()[0]["type"] == "json_invalid":
         return answer(request, Malformed())
+    language = language_of(request.headers)
     fields = [
-        {"field": _path(found["loc"]), "problem": found["msg"], "type": found["type"]}
+        {
+            "field": _path(found["loc"]),
+            "problem": problem(found, language),
+            "type": found["type"],
+        }
         for found in error.errors()
     ]
     first = fields[0] if fields else {"field": "", "problem": ""}

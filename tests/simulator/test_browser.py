@@ -271,3 +271,25 @@ async def test_the_first_account_is_made_on_the_page(
         await expect(page.get_by_role("tabpanel")).to_contain_text("比真实时间快 1 天")
     assert errors == []
     assert len(mailbox.seen) == 1
+
+
+async def test_news_do_not_take_the_focus_from_an_open_menu(
+    browser: Browser, served: Any, mailbox: Mailbox
+) -> None:
+    mailbox.answer = answer
+    errors: list[str] = []
+    with served as address, Shop(f"{address}/simulator", mailbox) as shop:
+        shop.platform("menu/create", MENU)
+        openid = shop.follower()
+        actions = f"api/accounts/{shop.account['appid']}/followers/{openid}/actions"
+        shop.post(actions, {"do": "follow"}, wait="1")
+        page = await opened(browser, shop.base, "zh-CN", 1440, errors)
+        phone = page.get_by_role("region").first
+        await phone.get_by_role("button", name="饮品").press("Enter")
+        entry = phone.get_by_role("button", name="拿铁")
+        await expect(entry).to_be_focused()
+        shop.post(actions, {"do": "text", "text": "你好"}, wait="1")
+        await expect(phone.get_by_role("log")).to_contain_text("收到你好")
+        await expect(phone).to_contain_text("可发 8 条")  # the screen was loaded again
+        await expect(entry).to_be_focused()
+    assert errors == []

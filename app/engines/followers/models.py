@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, Json, Utc
 
+SCENE_CHARACTERS = 64
 CODE_CHARACTERS = 128
 
 
@@ -42,7 +43,7 @@ class FollowerProfile(Base):
     name: Mapped[str | None] = mapped_column(String(80))
     remark: Mapped[str | None] = mapped_column(String(80))
     language: Mapped[str | None] = mapped_column(String(16))
-    first_scene: Mapped[str | None] = mapped_column(String(64))
+    first_scene: Mapped[str | None] = mapped_column(String(SCENE_CHARACTERS))
     """How they first came; never overwritten."""
     first_code: Mapped[str | None] = mapped_column(String(CODE_CHARACTERS))
     first_followed_at: Mapped[datetime | None] = mapped_column(Utc)
@@ -75,7 +76,7 @@ class FollowHistory(Base):
     follower_id: Mapped[int] = mapped_column(BigInteger)
     change: Mapped[str] = mapped_column(String(8))
     """`follow`, `return` or `unfollow`."""
-    scene: Mapped[str | None] = mapped_column(String(64))
+    scene: Mapped[str | None] = mapped_column(String(SCENE_CHARACTERS))
     """`qrcode`, `payment`, `product`, or null for search, card and link, which WeChat does not tell
     apart here."""
     code: Mapped[str | None] = mapped_column(String(CODE_CHARACTERS))

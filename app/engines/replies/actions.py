@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.core import replies
 from app.core.actions import Action, ActionRegistry
@@ -48,7 +49,10 @@ class ReplyAction(Action):
         kind = data.get("kind") if isinstance(data, dict) else None
         known = _KINDS.get(kind) if isinstance(kind, str) else None
         if known is None:
-            raise ValueError(f"kind must be one of {', '.join(_KINDS)}")
+            names = ", ".join(_KINDS)
+            raise PydanticCustomError(
+                "unknown_kind", "kind must be one of {known}", {"known": names}
+            )
         return known.model_validate(data)
 
     @abstractmethod

@@ -26,7 +26,9 @@ def stored_answers(
 def refuse_nul(value: object, field: str) -> None:
     """Raises `Invalid` where U+0000 stands in a text, at whatever depth: PostgreSQL cannot keep it."""
     if isinstance(value, str) and "\x00" in value:
-        raise Invalid(field=field, problem="the character U+0000 is not allowed")
+        raise Invalid(
+            field=field, problem="the character U+0000 is not allowed", chinese="不能含字符 U+0000"
+        )
     if isinstance(value, Mapping):
         for name, inner in value.items():
             refuse_nul(name, field)
@@ -55,7 +57,11 @@ async def refuse_unknown_flows(tx: Tx, account_id: AccountId, names: set[str]) -
     )
     missing = names - {row.name for row in rows}
     if missing:
-        raise Invalid(field="answers", problem=f"there is no flow named {min(missing)}")
+        raise Invalid(
+            field="answers",
+            problem=f"there is no flow named {min(missing)}",
+            chinese=f"没有名为「{min(missing)}」的流程",
+        )
 
 
 async def refuse_while_started(tx: Tx, account_id: AccountId, flow_id: int, flow_name: str) -> None:

@@ -169,11 +169,17 @@ class _Compilation:
 def parse_answers(written: object, registry: ActionRegistry) -> Answers:
     """The actions of written answers. Raises `Invalid` naming the place: `answers[0][1].with.text`."""
     if not isinstance(written, list | tuple) or not written:
-        raise Invalid(field="answers", problem="a list of answers is needed")
+        raise Invalid(
+            field="answers", problem="a list of answers is needed", chinese="须为答复的列表"
+        )
     return tuple(_parse_answer(one, f"answers[{n}]", registry) for n, one in enumerate(written))
 
 
 def _parse_answer(written: object, field: str, registry: ActionRegistry) -> tuple[Action, ...]:
     if not isinstance(written, list | tuple) or not written:
-        raise Invalid(field=field, problem="an answer is a list of at least one action")
+        raise Invalid(
+            field=field,
+            problem="an answer is a list of at least one action",
+            chinese="一个答复是至少一个动作的列表",
+        )
     return tuple(registry.parse(one, field=f"{field}[{n}]") for n, one in enumerate(written))

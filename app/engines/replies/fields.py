@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from app.wechat.limits import DESCRIPTION_BYTES, TEXT_BYTES, TITLE_BYTES, URL_BYTES
 
@@ -10,14 +11,14 @@ from app.wechat.limits import DESCRIPTION_BYTES, TEXT_BYTES, TITLE_BYTES, URL_BY
 def no_nul(value: str) -> str:
     """PostgreSQL cannot store U+0000, and nobody types it."""
     if "\x00" in value:
-        raise ValueError("the character U+0000 is not allowed")
+        raise PydanticCustomError("nul", "the character U+0000 is not allowed")
     return value
 
 
 def _visible(value: str) -> str:
     """The platform takes an answer without a visible character for a fault."""
     if not value.strip():
-        raise ValueError("at least one visible character is needed")
+        raise PydanticCustomError("nothing_visible", "at least one visible character is needed")
     return value
 
 
@@ -25,7 +26,11 @@ def _at_most(limit: int) -> AfterValidator:
     def check(value: str) -> str:
         size = len(value.encode("utf-8", "replace"))
         if size > limit:
-            raise ValueError(f"{size} bytes in UTF-8, the platform shows at most {limit}")
+            raise PydanticCustomError(
+                "too_many_bytes",
+                "{size} bytes in UTF-8, the platform shows at most {limit}",
+                {"size": size, "limit": limit},
+            )
         return value
 
     return AfterValidator(check)
@@ -33,7 +38,7 @@ def _at_most(limit: int) -> AfterValidator:
 
 def _web_address(value: str) -> str:
     if value and not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
+        raise PydanticCustomError("no_web_address", "must start with http:// or https://")
     return value
 
 

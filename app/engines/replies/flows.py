@@ -20,6 +20,7 @@ from app.core.actions import Action, ActionRegistry, run
 from app.core.decisions import KEEP, Decision, FlowState, Snapshot
 from app.core.errors import Invalid
 from app.core.incoming import Incoming, Kind
+from app.core.problems import problem
 from app.core.replies import MenuReply, Reply, TextReply
 from app.core.text import normalise
 from app.engines.replies import understanding
@@ -297,4 +298,6 @@ def checked(written: Mapping[str, Any], *, field: str = "flow") -> FlowPlan:
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise Invalid(field=path or field, problem=first["msg"]) from error
+        raise Invalid(
+            field=path or field, problem=problem(first, "en"), chinese=problem(first, "zh")
+        ) from error

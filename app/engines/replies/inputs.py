@@ -10,6 +10,7 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from app.core.incoming import Kind
 from app.core.text import normalise
@@ -37,7 +38,7 @@ MESSAGE_TYPES = (
 
 def _not_blank(value: str) -> str:
     if not normalise(value):
-        raise ValueError("nothing is left of it once blanks are removed")
+        raise PydanticCustomError("nothing_left", "nothing is left of it once blanks are removed")
     return value
 
 

@@ -56,6 +56,7 @@ export class Phone {
       h("div", { class: "phone" }, h("div", { class: "bar" }, icon("back"), this.header, icon("menu")), this.log, this.bottom),
     );
     this.shown = new Set();
+    this.look = null;
     this.fill();
   }
 
@@ -77,6 +78,9 @@ export class Phone {
     this.unfollowButton.hidden = !following;
     this.tick();
     this.items(this.screen.items);
+    const look = JSON.stringify([following, this.screen.menu]);
+    if (look === this.look) return; // drawn anew, the bottom would lose the focus and an unfinished click
+    this.look = look;
     this.drawBottom();
   }
 

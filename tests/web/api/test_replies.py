@@ -133,6 +133,28 @@ class TestRules:
         assert response.status_code == 422
         assert field in response.text
 
+    @pytest.mark.parametrize(
+        ("body", "chinese", "english"),
+        [
+            (
+                rule("x", priority=1001),
+                "请求格式有误：body.priority 不得大于 1000",
+                "The request is not valid: body.priority Input should be less than or equal to 1000",
+            ),
+            (
+                rule("x", answers=[say(" ")]),
+                "answers[0][0].with.text：至少要有一个看得见的字符",
+                "answers[0][0].with.text: at least one visible character is needed",
+            ),
+        ],
+    )
+    async def test_what_is_wrong_is_said_in_both_languages(
+        self, api: Api, body: object, chinese: str, english: str
+    ) -> None:
+        for language, words in (("zh-CN", chinese), ("en", english)):
+            answer = await api("POST", "/rules", body, **{"Accept-Language": language})
+            assert answer.json()["error"]["message"] == words
+
     @pytest.mark.parametrize("path", ["/rules/abc", "/rules?cursor=x", "/rules?limit=0"])
     async def test_odd_addresses(self, api: Api, path: str) -> None:
         assert (await api("GET", path)).status_code == 422

@@ -1,0 +1,52 @@
+"""What is wrong with a value that people wrote, in their language.
+
+Pydantic says it in English only; what it says most often is known here in Chinese too, by the type of
+the problem. Validators of ours raise `PydanticCustomError` with a type that stands here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.core.text import Language
+
+_PREFIX = "Value error, "
+_CHINESE: Mapping[str, str] = {
+    "missing": "缺少这一项",
+    "extra_forbidden": "没有这一项",
+    "string_type": "须为文字",
+    "int_type": "须为整数",
+    "int_parsing": "须为整数",
+    "int_from_float": "须为整数",
+    "float_type": "须为数字",
+    "float_parsing": "须为数字",
+    "bool_type": "须为 true 或 false",
+    "bool_parsing": "须为 true 或 false",
+    "list_type": "须为列表",
+    "tuple_type": "须为列表",
+    "dict_type": "须为对象",
+    "model_type": "须为对象",
+    "model_attributes_type": "须为对象",
+    "string_too_short": "至少 {min_length} 个字符",
+    "string_too_long": "最多 {max_length} 个字符",
+    "too_short": "至少 {min_length} 项",
+    "too_long": "最多 {max_length} 项",
+    "greater_than_equal": "不得小于 {ge}",
+    "less_than_equal": "不得大于 {le}",
+    "string_pattern_mismatch": "格式不符：{pattern}",
+    "enum": "只能是 {expected}",
+    "literal_error": "只能是 {expected}",
+    "nul": "不能含字符 U+0000",
+    "nothing_visible": "至少要有一个看得见的字符",
+    "too_many_bytes": "按 UTF-8 有 {size} 字节，微信最多显示 {limit} 字节",
+    "no_web_address": "须以 http:// 或 https:// 开头",
+    "nothing_left": "去掉空白后什么也不剩",
+    "unknown_kind": "kind 只能是 {known}",
+}
+
+
+def problem(found: Mapping[str, Any], lang: Language) -> str:
+    """One of a `ValidationError`'s errors as a sentence; in English where there is no Chinese for it."""
+    template = _CHINESE.get(str(found["type"])) if lang == "zh" else None
+    if template is None:
+        return str(found["msg"]).removeprefix(_PREFIX)
+    return template.format(**{"min_length": 1, **found.get("ctx", {})})
