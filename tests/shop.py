@@ -1,5 +1,6 @@
 """An installation in one process, as the tests of webhook and conversation use it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from app.web.webhook import Webhook
 from tests.wire import AES_KEY, APPID, ORIGINAL_ID, TOKEN, Sender, openid
 
 SLUG = "shop"
+PATIENCE_SECONDS = 30
 
 
 @dataclass
@@ -35,7 +37,8 @@ class Shop:
         """One delivery; the answer is in clear in `.extensions["xml"]`."""
         sender = sender or self.sender
         query, body = sender.request(xml, self.clock.now())
-        return await self.http.post(f"/wechat/{slug}?{query}", content=body)
+        async with asyncio.timeout(PATIENCE_SECONDS):  # silence would be waited for for ever
+            return await self.http.post(f"/wechat/{slug}?{query}", content=body)
 
     async def answer(self, xml: str) -> str:
         """The passive answer of a delivery in clear; empty for none."""
