@@ -17,14 +17,14 @@ from app.accounts.registry import AccountRegistry, LiveAccount
 from app.conversation.compose import apology, join_held, merge
 from app.conversation.deadline import Deadline, close_door, take_door
 from app.conversation.delivery import ReceiptKey
-from app.conversation.intake import FAULTS, Floor, outgoing
+from app.conversation.intake import FAULTS, Floor
+from app.conversation.records import fault_event, outgoing
 from app.core.clock import Clock
 from app.core.decisions import AccountView, ConversationView, FollowerView
 from app.core.errors import NotFound
-from app.core.events import Event
 from app.core.ids import AccountId, ConversationId, FollowerId
 from app.core.incoming import Incoming
-from app.core.log import get_logger, mask_text
+from app.core.log import get_logger
 from app.core.replies import Reply, from_dict
 from app.db.database import Database
 from app.db.tx import Tx, Work
@@ -181,7 +181,9 @@ class ApartHandlers:
                 ],
             )
         if fault is not None:
-            events.append(_fault_event(context, fault))
+            events.append(
+                fault_event(context.account.id, context.conversation.id, context.key, fault)
+            )
         await floor.events.emit(tx, events)
 
     async def _said_passively(self, tx: Tx, stored: _Stored, said: Sequence[Said]) -> bool:
@@ -283,17 +285,3 @@ def _as_replies(result: Reply | Sequence[Reply] | None) -> Sequence[Reply]:
     if result is None:
         return ()
     return result if isinstance(result, Sequence) else (result,)
-
-
-def _fault_event(context: Context, fault: Exception) -> Event:
-    return Event(
-        context.account.id,
-        "fault.raised",
-        "conversation",
-        context.conversation.id,
-        {
-            "key": context.key,
-            "error": type(fault).__name__,
-            "message": mask_text(str(fault))[:500],
-        },
-    )

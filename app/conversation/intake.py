@@ -5,8 +5,7 @@ apply the effects set-wise, write everything. Nothing here awaits anything but t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,14 +13,23 @@ from prometheus_client import Counter
 
 from app.conversation.compose import apology, join_held, merge
 from app.conversation.delivery import EMPTY, Answer, Delivery, ReceiptKey
+from app.conversation.records import (
+    Case,
+    contact_of,
+    fault_event,
+    grant_of,
+    outgoing,
+    platform_event,
+    receipt_row,
+    rendered,
+    wx_msg_id,
+)
 from app.conversation.router import Routing
 from app.conversation.state import read_flows, write_flows
 from app.core.clock import Clock
 from app.core.decisions import KEEP, ConversationView, Decision, Effect, FollowerView, Snapshot
-from app.core.events import Event
-from app.core.ids import ConversationId, FollowerId, Ids, MessageId
-from app.core.incoming import Incoming
-from app.core.log import get_logger, mask_text
+from app.core.ids import Ids, MessageId
+from app.core.log import get_logger
 from app.core.replies import Reply, from_dict
 from app.db import receipts
 from app.db.database import Database
@@ -31,18 +39,14 @@ from app.db.tx import Tx
 from app.db.writer import LATER, Later
 from app.delivery import window, windows
 from app.delivery.jobs import Claimed, Jobs
-from app.delivery.outbound import HeldRow, NewMessage, Outbox
+from app.delivery.outbound import Outbox
 from app.delivery.tasks import Task
 from app.engines.followers import inbound as followers
-from app.engines.followers.inbound import Contact, Locked, Who
+from app.engines.followers.inbound import Locked, Who
 from app.engines.followers.tags import read_tags
 from app.engines.support import inbound as support
-from app.engines.support.inbound import Found, Turn
-from app.wechat.messages import Message
-from app.wechat.render import passive
+from app.engines.support.inbound import Turn
 
-HOLD = timedelta(hours=24)
-"""How long an answer waits for the follower's next contact."""
 APART_LEASE_SECONDS = 30.0
 _LOG = get_logger(__name__)
 
@@ -50,21 +54,6 @@ _DELIVERIES = Counter(
     "guanxi_deliveries_total", "Deliveries committed, by what became of them", ["outcome"]
 )
 FAULTS = Counter("guanxi_faults_total", "Exceptions in handlers and effects", ["where"])
-
-
-@dataclass(slots=True)
-class _Case:
-    """One new delivery while its batch is being worked."""
-
-    delivery: Delivery
-    follower: Locked
-    conversation: Found
-    snap: Snapshot
-    decision: Decision
-    fault: Exception | None = None
-    replies: list[Reply] = field(default_factory=list)
-    held: Sequence[HeldRow] = ()
-    answer: Answer = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +176,10 @@ class Intake:
         await self._write(tx, cases)
         answers = {case.delivery.receipt: case.answer for case in cases}
         reports = [d for d in fresh if d.who is None]
-        await self._floor.events.emit(tx, [_platform_event(d) for d in reports])
+        await self._floor.events.emit(tx, [platform_event(d) for d in reports])
         answers |= {d.receipt: EMPTY for d in reports}
         in_order = sorted(fresh, key=lambda d: d.receipt)  # no follower's lock orders reports
-        await self.record(tx, [_receipt_row(d, answers[d.receipt]) for d in in_order])
+        await self.record(tx, [receipt_row(d, answers[d.receipt]) for d in in_order])
         return answers
 
     async def _decided(
@@ -199,7 +188,7 @@ class Intake:
         fresh: Sequence[Delivery],
         locked: Mapping[Who, Locked],
         fault: Exception | None,
-    ) -> list[_Case]:
+    ) -> list[Case]:
         people = [(d, locked[d.who]) for d in fresh if d.who is not None]
         if not people:
             return []
@@ -208,7 +197,7 @@ class Intake:
         flows = await read_flows(tx, ids)
         open_windows = await windows.read(tx, ids)
         tags = await read_tags(tx, ids)
-        cases: list[_Case] = []
+        cases: list[Case] = []
         for delivery, follower in people:
             conversation = conversations[follower.id]
             now = delivery.arrived_at
@@ -230,7 +219,7 @@ class Intake:
                 windows=window.live(open_windows.get(follower.id, ()), now),
             )
             decision, error = self._decide(tx, snap, fault)
-            cases.append(_Case(delivery, follower, conversation, snap, decision, error))
+            cases.append(Case(delivery, follower, conversation, snap, decision, error))
         return cases
 
     def _decide(
@@ -247,7 +236,7 @@ class Intake:
         words = [apology(snap.account)] if snap.incoming.answerable else []
         return Decision.say(*words, fault=type(fault).__name__), fault
 
-    async def _apply(self, tx: Tx, cases: Sequence[_Case]) -> None:
+    async def _apply(self, tx: Tx, cases: Sequence[Case]) -> None:
         """Effects of the whole batch, set-wise; what they say takes their place among the replies."""
         effects = [s for case in cases for s in case.decision.steps if isinstance(s, Effect)]
         said = iter(await self._floor.kinds.apply(tx, effects) if effects else ())
@@ -259,7 +248,7 @@ class Intake:
                     spoken.append(reply)
             case.replies = merge(spoken)
 
-    async def _answer(self, tx: Tx, cases: Sequence[_Case]) -> None:
+    async def _answer(self, tx: Tx, cases: Sequence[Case]) -> None:
         """The passive answer of each, or the apart job that will find it."""
         waiting = [c.follower.id for c in cases if c.follower.held and not c.snap.account.may_send]
         held = await self._floor.outbox.held(tx, waiting) if waiting else {}
@@ -268,7 +257,7 @@ class Intake:
             if case.decision.apart is not None:
                 case.answer = Answer(None, claimed=await self._begin_apart(tx, case))
 
-    async def _begin_apart(self, tx: Tx, case: _Case) -> Claimed | None:
+    async def _begin_apart(self, tx: Tx, case: Case) -> Claimed | None:
         delivery = case.delivery
         return await self._floor.jobs.begin_here(
             tx,
@@ -284,11 +273,11 @@ class Intake:
             lease_seconds=APART_LEASE_SECONDS,
         )
 
-    async def _write(self, tx: Tx, cases: Sequence[_Case]) -> None:
+    async def _write(self, tx: Tx, cases: Sequence[Case]) -> None:
         floor = self._floor
         if not cases:
             return
-        await floor.followers.note(tx, [_contact(case) for case in cases])
+        await floor.followers.note(tx, [contact_of(case) for case in cases])
         turns = [self._turn(case) for case in cases]
         events = await floor.support.write(tx, turns)
         flows = [
@@ -298,13 +287,17 @@ class Intake:
         ]
         if flows:
             await write_flows(tx, flows, floor.clock.now())
-        await windows.grant(tx, [g for case in cases if (g := _grant(case)) is not None])
+        await windows.grant(tx, [g for case in cases if (g := grant_of(case)) is not None])
         for case, turn in zip(cases, turns, strict=True):
             await self._settle(tx, case, turn)
-        faults = [_fault_event(c) for c in cases if c.fault is not None]
+        faults = [
+            fault_event(c.snap.account.id, c.conversation.id, c.snap.key, c.fault)
+            for c in cases
+            if c.fault is not None
+        ]
         await floor.events.emit(tx, [*events, *faults])
 
-    def _turn(self, case: _Case) -> Turn:
+    def _turn(self, case: Case) -> Turn:
         delivery, incoming = case.delivery, case.delivery.incoming
         said = self._floor.support.place(case.replies, case.conversation.last_seq + 2)
         return Turn(
@@ -324,7 +317,7 @@ class Intake:
             said=said,
         )
 
-    async def _settle(self, tx: Tx, case: _Case, turn: Turn) -> None:
+    async def _settle(self, tx: Tx, case: Case, turn: Turn) -> None:
         """Chooses the way of each message: the passive place first, the ledger for the rest."""
         rest = list(turn.said)
         if case.answer.status is not None and case.delivery.incoming.answerable:
@@ -336,7 +329,7 @@ class Intake:
             if takes_new:
                 rest = rest[1:]
             if reply is not None:
-                case.answer = _rendered(case.delivery, reply)
+                case.answer = rendered(case.delivery, reply)
         if rest:
             await self._floor.outbox.put(
                 tx,
@@ -356,118 +349,6 @@ class Intake:
             )
         if case.follower.held and case.snap.account.may_send and case.delivery.incoming.grant:
             await self._floor.outbox.release_held(tx, [case.follower.id])
-
-
-def outgoing(
-    ids: Ids,
-    account_id: int,
-    follower: FollowerId,
-    conversation: ConversationId,
-    said: support.Said,
-    *,
-    source_key: str,
-    held: bool,
-    at: datetime,
-) -> NewMessage:
-    """A placed message as the ledger takes it."""
-    return NewMessage(
-        id=ids.new(),
-        account_id=account_id,
-        follower_id=follower,
-        conversation_id=conversation,
-        seq=said.seq,
-        message_id=said.id,
-        payload=support.said_row(said)["body"],
-        automatic=True,
-        source_key=source_key,
-        held=held,
-        or_hold=True,  # it was asked for: better at the next contact than never
-        expires_at=at + HOLD,
-    )
-
-
-def wx_msg_id(message: Message) -> int | None:
-    """The platform's number of a message, where it is one that the column can hold."""
-    number: int = getattr(message, "message_id", 0)
-    return number if 0 < number < 1 << 63 else None
-
-
-def _rendered(delivery: Delivery, reply: Reply) -> Answer:
-    message = delivery.message
-    xml = passive(
-        reply,
-        to=delivery.subject or message.sender,
-        sender=message.account,
-        created_at=int(delivery.arrived_at.timestamp()),
-    )
-    return Answer(200, xml) if xml else EMPTY
-
-
-def _contact(case: _Case) -> Contact:
-    delivery = case.delivery
-    return Contact(
-        delivery.account.id,
-        case.follower,
-        delivery.incoming,
-        delivery.message.created_at,
-        delivery.arrived_at,
-    )
-
-
-def _grant(case: _Case) -> windows.GrantRow | None:
-    incoming: Incoming = case.delivery.incoming
-    if incoming.grant is None:
-        return None
-    return windows.GrantRow(
-        case.delivery.account.id,
-        case.follower.id,
-        incoming.grant,
-        case.delivery.key,
-        case.delivery.arrived_at,
-    )
-
-
-def _receipt_row(delivery: Delivery, answer: Answer) -> dict[str, Any]:
-    return {
-        "key": delivery.key,
-        "account_id": delivery.account.id,
-        "request_hash": None,
-        "status": answer.status,
-        "answer": answer.xml,
-        "tries": 1,
-        "expires_at": delivery.arrived_at + receipts.DELIVERY_LIFE,
-    }
-
-
-def _platform_event(delivery: Delivery) -> Event:
-    """A delivery without a follower is an event row, with all that it said."""
-    message = delivery.message
-    return Event(
-        delivery.account.id,
-        f"platform.{message.type_name}"[:64],
-        "account",
-        delivery.account.id,
-        {
-            "key": delivery.key,
-            "created_at": message.created_at,
-            "fields": message.fields,
-            "raw": delivery.raw,
-        },
-    )
-
-
-def _fault_event(case: _Case) -> Event:
-    return Event(
-        case.delivery.account.id,
-        "fault.raised",
-        "conversation",
-        case.conversation.id,
-        {
-            "key": case.delivery.key,
-            "error": type(case.fault).__name__,
-            "message": mask_text(str(case.fault))[:500],
-        },
-    )
 
 
 def _tell_fault(where: str, key: str, fault: Exception) -> None:
