@@ -189,7 +189,7 @@ def _told(box: Box, follower: Follower) -> dict[str, Any]:
 async def list_followers(
     appid: str, box: _Box, limit: Annotated[int, Query(ge=1, le=100_000)] = 1000
 ) -> dict[str, Any]:
-    """In the order they were made."""
+    """The newest `limit`, in the order they were made."""
     box.account(appid)
     return {"followers": [_told(box, f) for f in box.world.store.list_followers(appid, limit)]}
 

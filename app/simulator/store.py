@@ -112,11 +112,11 @@ class Store:
         return Follower.model_validate_json(rows[0][0]) if rows else None
 
     def list_followers(self, appid: str, limit: int = -1) -> list[Follower]:
-        """In the order they were made; all of them unless there is a limit."""
+        """In the order they were made; with a limit, the newest of them."""
         rows = self.query(
-            "SELECT doc FROM follower WHERE appid = ? ORDER BY seq LIMIT ?", appid, limit
+            "SELECT doc FROM follower WHERE appid = ? ORDER BY seq DESC LIMIT ?", appid, limit
         )
-        return [Follower.model_validate_json(doc) for (doc,) in rows]
+        return [Follower.model_validate_json(doc) for (doc,) in reversed(rows)]
 
     def count_followers(self, appid: str) -> int:
         count: int = self.query("SELECT count(*) FROM follower WHERE appid = ?", appid)[0][0]

@@ -91,6 +91,15 @@ async def test_lists_can_be_narrowed(sim: Sim, mailbox: Mailbox) -> None:
     assert len((await sim.api("GET", f"{phone.path}/screen", limit=2))["items"]) == 2
 
 
+async def test_a_short_list_of_followers_has_the_newest(sim: Sim, mailbox: Mailbox) -> None:
+    account = await sim.account(mailbox)
+    phones = [await sim.phone(account, following=False) for _ in range(4)]
+    path = f"accounts/{account['appid']}/followers"
+    listed = (await sim.api("GET", path, limit=2))["followers"]
+    assert [f["openid"] for f in listed] == [phone.openid for phone in phones[-2:]]
+    assert len((await sim.api("GET", path))["followers"]) == 4
+
+
 async def test_names_are_taken_once(sim: Sim) -> None:
     account = await sim.account(appid="wx00000000000000aa")
     assert (await sim.raw("POST", "accounts", {"appid": account["appid"]})).status_code == 409

@@ -58,7 +58,8 @@ async function loadFollowers() {
   const byOpenid = new Map(state.followers.map((follower) => [follower.openid, follower]));
   for (const [openid, phone] of state.phones) {
     const follower = byOpenid.get(openid);
-    if (!follower || phone.account.appid !== current.appid) state.phones.delete(openid);
+    const gone = !follower && state.followers.length < FOLLOWERS_LISTED; // else it may just be too old for the list
+    if (gone || phone.account.appid !== current.appid) state.phones.delete(openid);
     else phone.account = current;
   }
   if (!state.phones.size) {
