@@ -4,6 +4,7 @@ One transaction: lock the followers, read the receipts, read the snapshots, deci
 apply the effects set-wise, write everything. Nothing here awaits anything but the transaction.
 """
 
+from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -365,5 +366,5 @@ def _made(answer: Answer) -> str:
 
 
 def _count(outcomes: Sequence[str]) -> None:
-    for outcome in outcomes:
-        _DELIVERIES.labels(outcome).inc()
+    for outcome, times in Tally(outcomes).items():
+        _DELIVERIES.labels(outcome).inc(times)

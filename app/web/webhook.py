@@ -114,7 +114,7 @@ class Webhook:
         account = self._accounts.by_slug(slug)
         if account is None:
             raise _Refused(404, "unknown-account", slug=slug[:40])
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        query = _query(scope["query_string"])
         self._check(account, query)
         match scope["method"]:
             case "POST":
@@ -283,6 +283,14 @@ def _verification(query: dict[str, str]) -> tuple[int, list[tuple[bytes, bytes]]
         raise _Refused(400, "bad-echostr")
     _OUTCOMES.labels("verified").inc()
     return 200, _PLAIN, echostr.encode()
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    """The parameters by name. Those of deliveries have nothing escaped, which saves most of the work."""
+    text = raw.decode("latin-1")
+    if "%" in text or "+" in text:
+        return dict(parse_qsl(text, keep_blank_values=True))
+    return {name: value for name, _, value in (part.partition("=") for part in text.split("&"))}
 
 
 async def _body(receive: Receive) -> bytes:
