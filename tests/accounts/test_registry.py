@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -189,12 +190,12 @@ async def test_the_loop_follows_changes_and_outlives_a_database_that_is_away(
     await make_account(database, accounts)
     real, failures = database.read, 0
 
-    async def flaky(work: object) -> object:
+    async def flaky(work: Any) -> Any:
         nonlocal failures
         if failures < 3:
             failures += 1
             raise ConnectionError("away")
-        return await real(work)  # type: ignore[arg-type]
+        return await real(work)
 
     monkeypatch.setattr(database, "read", flaky)
     loop = asyncio.ensure_future(registry.run())

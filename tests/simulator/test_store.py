@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -12,8 +13,8 @@ from tests.simulator.bot import Mailbox, Seen, text_reply
 from tests.simulator.conftest import PATIENT, Sim
 
 
-def client(app: object) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+def client(app: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://sim.test", trust_env=False)
 
 

@@ -287,8 +287,8 @@ class TestWrites:
         fresh = headers | {"Idempotency-Key": "key-00000002"}
         held = {**row._mapping, "key": row.key[:-1] + "2"}
 
-        engine = runtime.database._engine  # type: ignore[attr-defined]
-        async with engine.connect() as other:
+        database: Any = runtime.database
+        async with database._engine.connect() as other:
             await other.execute(insert(Receipt), held)
             answer = await self.post(client, fresh)
             await other.rollback()

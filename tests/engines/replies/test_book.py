@@ -148,10 +148,11 @@ async def test_a_database_that_is_away_leaves_the_old_rules(desk: Desk) -> None:
     async def lost(work: Any) -> Any:
         raise OSError("the database is away")
 
-    read, desk.database.read = desk.database.read, lost  # type: ignore[method-assign]
+    database: Any = desk.database
+    read, database.read = database.read, lost
     await desk.book.catch_up()
     assert desk.book.current(ONE) is before
-    desk.database.read = read  # type: ignore[method-assign]
+    database.read = read
     await desk.do(desk.replies.rules.create, rule("茶"))
     await desk.book.catch_up()
     assert desk.book.current(ONE).version == 2
