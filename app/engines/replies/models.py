@@ -15,6 +15,8 @@ class Book(Base):
 
     account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     version: Mapped[int] = mapped_column(BigInteger)
+    settings: Mapped[object | None] = mapped_column(Json)
+    """What holds for all of them: switches and synonyms."""
 
 
 class Rule(Base):
@@ -32,6 +34,10 @@ class Rule(Base):
     priority: Mapped[int] = mapped_column(Integer)
     enabled: Mapped[bool] = mapped_column(Boolean)
     answers: Mapped[object] = mapped_column(Json)
+    hours: Mapped[object | None] = mapped_column(Json)
+    """When it holds; null for always."""
+    audience: Mapped[object | None] = mapped_column(Json)
+    """For whom it holds; null for everybody."""
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(Utc)
     updated_at: Mapped[datetime] = mapped_column(Utc)
@@ -51,6 +57,10 @@ class Binding(Base):
     """The menu key, scene or kind of message; empty for any."""
     enabled: Mapped[bool] = mapped_column(Boolean)
     answers: Mapped[object] = mapped_column(Json)
+    hours: Mapped[object | None] = mapped_column(Json)
+    """When it holds; null for always."""
+    audience: Mapped[object | None] = mapped_column(Json)
+    """For whom it holds; null for everybody."""
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(Utc)
     updated_at: Mapped[datetime] = mapped_column(Utc)
@@ -70,3 +80,70 @@ class Flow(Base):
     version: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(Utc)
     updated_at: Mapped[datetime] = mapped_column(Utc)
+
+
+class FlowVersion(Base):
+    """A flow as it was before a change, for followers who began with it."""
+
+    __tablename__ = "rp_flow_version"
+    __table_args__ = (
+        Index("ix_rp_flow_version_account_id_superseded_at", "account_id", "superseded_at"),
+    )
+
+    flow_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    account_id: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(String(40))
+    steps: Mapped[object] = mapped_column(Json)
+    superseded_at: Mapped[datetime] = mapped_column(Utc)
+
+
+class Revision(Base):
+    """One change of an account's book: who, when, and each thing before and after. Append-only."""
+
+    __tablename__ = "rp_revision"
+
+    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """The book's version that this change made."""
+    source: Mapped[str] = mapped_column(String(12))
+    """`edit`, `import` or `rollback`."""
+    actor: Mapped[str] = mapped_column(String(80))
+    note: Mapped[str] = mapped_column(String(200))
+    counts: Mapped[object] = mapped_column(Json)
+    """How many were added, changed and removed, for lists."""
+    changes: Mapped[object] = mapped_column(Json)
+    at: Mapped[datetime] = mapped_column(Utc)
+
+
+class Tally(Base):
+    """How often a rule, binding or flow answered on a day, counted after the fact."""
+
+    __tablename__ = "rp_tally"
+
+    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    what: Mapped[str] = mapped_column(String(8), primary_key=True)
+    """`rule`, `binding` or `flow`."""
+    target_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    """ISO date in the account's time zone."""
+    hits: Mapped[int] = mapped_column(BigInteger)
+    last_at: Mapped[datetime] = mapped_column(Utc)
+
+
+class Miss(Base):
+    """A text nobody had an answer to, counted under its normalised form."""
+
+    __tablename__ = "rp_miss"
+    __table_args__ = (Index("ix_rp_miss_account_id_times", "account_id", "times"),)
+
+    account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    digest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    text: Mapped[str] = mapped_column(String(200))
+    example: Mapped[str] = mapped_column(String(200))
+    """As it was last typed."""
+    times: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[datetime] = mapped_column(Utc)
+    last_at: Mapped[datetime] = mapped_column(Utc)
+    dismissed_at: Mapped[datetime | None] = mapped_column(Utc)
+    """Staff looked at it and want no answer to it."""

@@ -1,0 +1,1 @@
+"""Third-party handlers, actions, effect kinds and jobs: found, loaded, watched, switched off."""
