@@ -202,6 +202,7 @@ class Intake:
         for delivery, follower in people:
             conversation = conversations[follower.id]
             now = delivery.arrived_at
+            granted = open_windows.get(follower.id, ())
             snap = Snapshot(
                 account=delivery.account.view,
                 key=delivery.key,
@@ -217,10 +218,10 @@ class Intake:
                 ),
                 flow=flows.get(follower.id),
                 now=now,
-                windows=window.live(open_windows.get(follower.id, ()), now),
+                windows=window.live(granted, now),
             )
             decision, error = self._decide(tx, snap, fault)
-            cases.append(Case(delivery, follower, conversation, snap, decision, error))
+            cases.append(Case(delivery, follower, conversation, snap, granted, decision, error))
         return cases
 
     def _decide(

@@ -113,6 +113,23 @@ _MOVE = Hot(
     ),
     distinct=True,
 )
+_TOUCH = Hot(
+    update(Conversation)
+    .where(Conversation.id == bindparam("conversation"), Conversation.version == bindparam("seen"))
+    .values(
+        version=bindparam("now_version"),
+        last_message_seq=bindparam("now_seq"),
+        last_inbound_at=bindparam("inbound_at", type_=Utc()),
+        last_outbound_at=func.coalesce(
+            bindparam("outbound_at", type_=Utc()), Conversation.last_outbound_at
+        ),
+        bot_misses=bindparam("now_misses", type_=SmallInteger()),
+        preview=bindparam("now_preview"),
+    ),
+    distinct=True,
+)
+"""Where the state stays: SQLite writes the entries of a partial index anew whenever a statement sets a
+column of its condition, be the value the same."""
 _GROW = Hot(
     update(Conversation)
     .where(Conversation.id == bindparam("conversation"), Conversation.version == bindparam("seen"))
@@ -212,9 +229,11 @@ class Inbound:
 
     async def write(self, tx: Tx, turns: Sequence[Turn]) -> list[Event]:
         """Moves or makes the conversations, stores every message; the events to announce."""
-        moved = [turn for turn in turns if not turn.conversation.new]
         await tx.many(_NEW, [_new_row(turn) for turn in turns if turn.conversation.new])
-        if moved and await tx.many(_MOVE, [_move_row(turn) for turn in moved]) != len(moved):
+        old = [(turn, _after(turn)) for turn in turns if not turn.conversation.new]
+        moved = [_move_row(turn, after) for turn, after in old if _moves(turn, after)]
+        touched = [_touch_row(turn, after) for turn, after in old if not _moves(turn, after)]
+        if await tx.many(_MOVE, moved) + await tx.many(_TOUCH, touched) != len(old):
             raise ConversationMoved
         await tx.many(_MESSAGE, [row for turn in turns for row in _messages(turn)])
         return [event for turn in turns for event in _events(turn)]
@@ -274,22 +293,31 @@ def _new_row(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _move_row(turn: Turn) -> dict[str, Any]:
-    after = _after(turn)
+def _moves(turn: Turn, after: Mapping[str, Any]) -> bool:
+    """Whether the state changes, or something that only changes with it."""
+    return bool(after["state"] != turn.conversation.state or after["resolution"] is not None)
+
+
+def _touch_row(turn: Turn, after: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "conversation": turn.conversation.id,
         "seen": turn.conversation.version,
-        "now_state": after["state"],
-        "now_owner": after["owner"],
         "now_version": after["version"],
         "now_seq": after["seq"],
         "inbound_at": turn.at,
         "outbound_at": after["outbound_at"],
         "now_misses": after["misses"],
+        "now_preview": after["preview"],
+    }
+
+
+def _move_row(turn: Turn, after: Mapping[str, Any]) -> dict[str, Any]:
+    return _touch_row(turn, after) | {
+        "now_state": after["state"],
+        "now_owner": after["owner"],
         "now_reopened": after["reopened"],
         "resolved": after["resolved"],
         "resolution": after["resolution"],
-        "now_preview": after["preview"],
     }
 
 
