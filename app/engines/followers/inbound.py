@@ -173,12 +173,12 @@ class Inbound:
             if c.at - c.follower.seen_at >= SEEN_EVERY
             and c.incoming.kind not in (Kind.FOLLOW, Kind.UNFOLLOW)
         ]
-        await tx.many(_SEEN, [{"follower": c.follower.id, "at": c.at} for c in long_unseen])
+        await tx.put(_SEEN, [{"follower": c.follower.id, "at": c.at} for c in long_unseen])
         if not changes:
             return
-        await tx.many(_FOLLOWS, [_follow_update(c) for c in changes])
-        await tx.many(_HISTORY, [self._history(c) for c in changes])
-        await tx.many(_PROFILE, [_first(c) for c in changes if c.incoming.kind is Kind.FOLLOW])
+        await tx.put(_FOLLOWS, [_follow_update(c) for c in changes])
+        await tx.put(_HISTORY, [self._history(c) for c in changes])
+        await tx.put(_PROFILE, [_first(c) for c in changes if c.incoming.kind is Kind.FOLLOW])
 
     def _history(self, contact: Contact) -> dict[str, object]:
         if contact.incoming.kind is Kind.UNFOLLOW:
