@@ -18,12 +18,14 @@ from app.conversation.delivery import Answer, Delivery
 from app.conversation.intake import Floor, Intake
 from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
+from app.conversation.tallying import Tallying
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
 from app.core.ids import AccountId, Ids
 from app.core.log import get_logger
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
+from app.core.text import normalise
 from app.core.vault import Vault
 from app.core.watchdog import Watchdog
 from app.db.audit import Audit
@@ -46,7 +48,9 @@ from app.engines.followers.inbound import Inbound as FollowersInbound
 from app.engines.followers.recipients import FollowerRecipients
 from app.engines.replies.actions import register
 from app.engines.replies.book import Book
+from app.engines.replies.figures import Misses
 from app.engines.replies.service import Replies
+from app.engines.replies.tallies import Tallies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
 from app.handlers import builtin
@@ -103,6 +107,8 @@ class Runtime:
     book: Book
     """Every account's rules, bindings and flows, compiled."""
     replies: Replies
+    misses: Misses
+    tallying: Tallying
     writer: Writer[Delivery, Answer]
     deadline: Deadline
     quarantine: Quarantine
@@ -185,6 +191,9 @@ def _build(
     Sender(database, tasks, jobs, outbox, recipients, events, _sending_api(accounts, wechat), clock)
     timetable = Timetable(database, jobs, clock)
     Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
+    tallying = Tallying(
+        database, clock, tasks, timetable, Tallies(clock, lambda _, text: normalise(text))
+    )
     worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
     wake = Wake(listen_url(settings))
     runner = Runner(
@@ -245,6 +254,8 @@ def _build(
         actions=actions,
         book=book,
         replies=Replies(ids, clock, actions, events, audit),
+        misses=Misses(clock, audit),
+        tallying=tallying,
         writer=extensions.writer(intake.commit, intake.rescue, clock),
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),

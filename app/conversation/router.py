@@ -64,11 +64,15 @@ class Routing:
             self.aparts.update(router.aparts)
 
     def decide(self, snap: Snapshot) -> Decision:
-        """The first decision; its `why` names the handler. Nobody: `Decision(missed=True)`."""
+        """The first decision; its `why` names the handler, and says if it was a miss. Nobody:
+        `Decision(missed=True)`."""
         for route in self._routes:
             if route.filters and not any(matches(snap) for matches in route.filters):
                 continue
             decision = route.decide(snap)
             if decision is not None:
-                return replace(decision, why={"handler": route.name, **decision.why})
-        return Decision(missed=True, why={"handler": None})
+                why = {"handler": route.name, **decision.why}
+                if decision.missed:
+                    why["missed"] = True
+                return replace(decision, why=why)
+        return Decision(missed=True, why={"handler": None, "missed": True})

@@ -62,6 +62,8 @@ def upgrade() -> None:
         sa.Column("last_at", Utc(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "what", "target_id", "day", name="pk_rp_tally"),
     )
+    op.create_index("ix_rp_tally_day", "rp_tally", ["day"], unique=False)
+    op.add_column("event_cursor", sa.Column("at", Utc(), nullable=True))
     op.create_table(
         "rp_miss",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),

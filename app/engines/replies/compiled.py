@@ -1,7 +1,7 @@
 """All of an account's rules, bindings and flows, ready to answer from memory. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -153,7 +153,7 @@ class _Compilation:
         for one in stored:
             try:
                 plan = checked({**one.plan, "name": one.name})
-                flows[one.name] = prepare(plan, self._registry)
+                flows[one.name] = replace(prepare(plan, self._registry), id=one.id)
             except (Invalid, TypeError) as error:
                 self._broken.append(Broken("flow", one.id, one.name, str(error)))
         return flows

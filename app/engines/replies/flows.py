@@ -147,6 +147,7 @@ class Flow:
 
     plan: FlowPlan
     finish: tuple[Action, ...]
+    id: int = 0
 
 
 def prepare(plan: FlowPlan, registry: ActionRegistry) -> Flow:
@@ -164,7 +165,8 @@ def is_answer(incoming: Incoming) -> bool:
 
 def begin(flow: Flow, snap: Snapshot) -> Decision:
     """Asks the first question, forgetting any dialogue the follower was in."""
-    return _ask(flow, 0, {}, snap, "begun")
+    asked = _ask(flow, 0, {}, snap, "begun")
+    return replace(asked, why={**asked.why, "begins": str(flow.id)})
 
 
 def advance(flow: Flow, state: FlowState, snap: Snapshot) -> Decision | None:
@@ -248,7 +250,7 @@ def _question(step: FlowStep, words: str) -> Reply:
 
 def _finish(flow: Flow, step: FlowStep, answers: Mapping[str, Any], snap: Snapshot) -> Decision:
     decision = run([fill(action, answers) for action in flow.finish], snap, {})
-    why = _why(flow, step, "finished")
+    why = {**decision.why, **_why(flow, step, "finished")}
     if not decision.steps:
         decision = replace(decision, steps=(TextReply(_FINISHED),))
     return replace(decision, flow=None if decision.flow is KEEP else decision.flow, why=why)
