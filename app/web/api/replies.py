@@ -1,6 +1,6 @@
 """Rules, bindings and flows: what the shop answers to what, and why it answered as it did."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from app.core.replies import plain_text, to_dict
 from app.core.text import Language
 from app.db.tx import Tx
 from app.engines.replies import queries
+from app.engines.replies.figures import What
 from app.engines.replies.inputs import (
     MESSAGE_TYPES,
     BindingInput,
@@ -27,6 +28,7 @@ from app.engines.replies.matcher import Explanation, Hit, RuleKind
 from app.engines.replies.queries import BindingView, FlowView, Page, RuleView
 from app.engines.support.queries import TraceView, find_trace
 from app.runtime import Runtime
+from app.web.api.tallies import Counted, add_hits
 from app.web.deps import Caller, Write, account, needs, services, writes
 from app.web.language import language_of
 
@@ -46,7 +48,7 @@ SeenVersion = Annotated[int | None, Query(ge=1, description="409 when the versio
 # --- shapes ---------------------------------------------------------------------------------------
 
 
-class RuleOut(BaseModel):
+class RuleOut(Counted):
     id: str
     name: str
     kind: RuleKind
@@ -68,7 +70,7 @@ class RuleUpdate(RuleInput):
     version: Version
 
 
-class BindingOut(BaseModel):
+class BindingOut(Counted):
     id: str
     on: BindingPlace
     key: str
@@ -88,7 +90,7 @@ class BindingUpdate(BindingInput):
     version: Version
 
 
-class FlowOut(BaseModel):
+class FlowOut(Counted):
     id: str
     name: str
     enabled: bool
@@ -219,7 +221,9 @@ async def list_rules(
             tx, found.id, before=_number(cursor), limit=limit, text=q.replace("\x00", "")
         ),
     )
-    return RuleList(items=[_rule_out(view) for view in page.items], next=_next(page))
+    items = [_rule_out(view) for view in page.items]
+    await _counted(request, found, "rule", items)
+    return RuleList(items=items, next=_next(page))
 
 
 @router.post("/rules", status_code=201, response_model=RuleOut)
@@ -241,7 +245,9 @@ async def create_rule(
 @router.get("/rules/{rule_id}")
 async def get_rule(request: Request, rule_id: Id, found: Account, _: Reader) -> RuleOut:
     rules = services(request).replies.rules
-    return _rule_out(await _read(request, lambda tx: rules.get(tx, found.id, int(rule_id))))
+    out = _rule_out(await _read(request, lambda tx: rules.get(tx, found.id, int(rule_id))))
+    await _counted(request, found, "rule", [out])
+    return out
 
 
 @router.put("/rules/{rule_id}", response_model=RuleOut)
@@ -257,9 +263,11 @@ async def update_rule(
     rules = services(request).replies.rules
 
     async def work(tx: Tx) -> RuleOut:
-        return _rule_out(
+        out = _rule_out(
             await rules.update(tx, who.actor, found.id, int(rule_id), body, version=body.version)
         )
+        await add_hits(tx, request, found, "rule", [out])
+        return out
 
     return await _written(request, found, write(work, account_id=found.id))
 
@@ -300,7 +308,9 @@ async def list_bindings(
             tx, found.id, before=_number(cursor), limit=limit, on=on or ""
         ),
     )
-    return BindingList(items=[_binding_out(view) for view in page.items], next=_next(page))
+    items = [_binding_out(view) for view in page.items]
+    await _counted(request, found, "binding", items)
+    return BindingList(items=items, next=_next(page))
 
 
 @router.post("/bindings", status_code=201, response_model=BindingOut)
@@ -322,9 +332,9 @@ async def create_binding(
 @router.get("/bindings/{binding_id}")
 async def get_binding(request: Request, binding_id: Id, found: Account, _: Reader) -> BindingOut:
     bindings = services(request).replies.bindings
-    return _binding_out(
-        await _read(request, lambda tx: bindings.get(tx, found.id, int(binding_id)))
-    )
+    out = _binding_out(await _read(request, lambda tx: bindings.get(tx, found.id, int(binding_id))))
+    await _counted(request, found, "binding", [out])
+    return out
 
 
 @router.put("/bindings/{binding_id}", response_model=BindingOut)
@@ -340,11 +350,13 @@ async def update_binding(
     bindings = services(request).replies.bindings
 
     async def work(tx: Tx) -> BindingOut:
-        return _binding_out(
+        out = _binding_out(
             await bindings.update(
                 tx, who.actor, found.id, int(binding_id), body, version=body.version
             )
         )
+        await add_hits(tx, request, found, "binding", [out])
+        return out
 
     return await _written(request, found, write(work, account_id=found.id))
 
@@ -378,7 +390,9 @@ async def list_flows(
         request,
         lambda tx: queries.list_flows(tx, found.id, before=_number(cursor), limit=limit),
     )
-    return FlowList(items=[_flow_out(view) for view in page.items], next=_next(page))
+    items = [_flow_out(view) for view in page.items]
+    await _counted(request, found, "flow", items)
+    return FlowList(items=items, next=_next(page))
 
 
 @router.post("/flows", status_code=201, response_model=FlowOut)
@@ -400,7 +414,9 @@ async def create_flow(
 @router.get("/flows/{flow_id}")
 async def get_flow(request: Request, flow_id: Id, found: Account, _: Reader) -> FlowOut:
     flows = services(request).replies.flows
-    return _flow_out(await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id))))
+    out = _flow_out(await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id))))
+    await _counted(request, found, "flow", [out])
+    return out
 
 
 @router.put("/flows/{flow_id}", response_model=FlowOut)
@@ -416,9 +432,11 @@ async def update_flow(
     flows = services(request).replies.flows
 
     async def work(tx: Tx) -> FlowOut:
-        return _flow_out(
+        out = _flow_out(
             await flows.update(tx, who.actor, found.id, int(flow_id), body, version=body.version)
         )
+        await add_hits(tx, request, found, "flow", [out])
+        return out
 
     return await _written(request, found, write(work, account_id=found.id))
 
@@ -478,6 +496,12 @@ async def get_trace(
 
 async def _read(request: Request, work: Callable[[Tx], Any]) -> Any:
     return await services(request).database.read(work)
+
+
+async def _counted(
+    request: Request, found: LiveAccount, what: What, items: Sequence[Counted]
+) -> None:
+    await _read(request, lambda tx: add_hits(tx, request, found, what, items))
 
 
 async def _written(request: Request, found: LiveAccount, answer: Awaitable[Response]) -> Response:

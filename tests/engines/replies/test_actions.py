@@ -147,7 +147,8 @@ def test_words_after_a_flow_was_started_do_not_end_it() -> None:
         decision = run(actions, snapshot("x"), {"rule": "1"})
         assert len(decision.steps) == 2
         assert isinstance(decision.flow, FlowState)
-        assert decision.why == {"rule": "1"}
+        begun = {"flow": "问", "step": "answer", "outcome": "begun", "begins": "0"}
+        assert decision.why == {**begun, "rule": "1"}
 
 
 def test_a_menu_remembers_its_numbers_but_leaves_a_running_dialogue_alone() -> None:

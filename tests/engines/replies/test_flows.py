@@ -97,7 +97,8 @@ class TestTwoSteps:
         first = begin(flow, snapshot("点单"))
         assert first.steps == (MenuReply("要多大？", (("size:1", "中杯"), ("size:2", "大杯"))),)
         assert first.flow == FlowState("点单", 0, {}, NOW + timedelta(minutes=10))
-        assert first.why == {"flow": "点单", "step": "size", "outcome": "begun"}
+        begun = {"flow": "点单", "step": "size", "outcome": "begun"}
+        assert first.why == {**begun, "begins": "0"}
 
         second = answered(flow, state_of(first), "2")
         assert second.steps == (TextReply("大杯要几杯？"),)
