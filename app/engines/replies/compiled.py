@@ -1,16 +1,18 @@
 """All of an account's rules, bindings and flows, ready to answer from memory. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from app.core.actions import Action, ActionRegistry
 from app.core.errors import Invalid
+from app.core.problems import all_of
 from app.engines.replies.flows import Flow, checked, prepare
 from app.engines.replies.matcher import Matcher, RuleKind, RuleWords
 from app.engines.replies.patterns import BadPattern, check_pattern
 
+T = TypeVar("T")
 Answers: TypeAlias = tuple[tuple[Action, ...], ...]
 """One of these lists of actions is taken."""
 
@@ -167,12 +169,14 @@ class _Compilation:
 
 
 def parse_answers(written: object, registry: ActionRegistry) -> Answers:
-    """The actions of written answers. Raises `Invalid` naming the place: `answers[0][1].with.text`."""
+    """The actions of written answers. Raises `Invalid` naming each place: `answers[0][1].with.text`."""
     if not isinstance(written, list | tuple) or not written:
         raise Invalid(
             field="answers", problem="a list of answers is needed", chinese="须为答复的列表"
         )
-    return tuple(_parse_answer(one, f"answers[{n}]", registry) for n, one in enumerate(written))
+    return collect(
+        lambda place, one: _parse_answer(one, f"answers[{place}]", registry), enumerate(written)
+    )
 
 
 def _parse_answer(written: object, field: str, registry: ActionRegistry) -> tuple[Action, ...]:
@@ -182,4 +186,20 @@ def _parse_answer(written: object, field: str, registry: ActionRegistry) -> tupl
             problem="an answer is a list of at least one action",
             chinese="一个答复是至少一个动作的列表",
         )
-    return tuple(registry.parse(one, field=f"{field}[{n}]") for n, one in enumerate(written))
+    return collect(
+        lambda place, one: registry.parse(one, field=f"{field}[{place}]"), enumerate(written)
+    )
+
+
+def collect(parse: Callable[[int, Any], T], numbered: Iterable[tuple[int, Any]]) -> tuple[T, ...]:
+    """Each part parsed. Raises one `Invalid` for everything that is wrong with any of them."""
+    parsed: list[T] = []
+    wrong: list[Invalid] = []
+    for number, one in numbered:
+        try:
+            parsed.append(parse(number, one))
+        except Invalid as error:
+            wrong.append(error)
+    if wrong:
+        raise all_of(wrong)
+    return tuple(parsed)

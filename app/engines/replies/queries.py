@@ -213,6 +213,12 @@ async def read_versions(tx: Tx) -> dict[AccountId, int]:
     return {AccountId(account_id): version for account_id, version in rows}
 
 
+async def read_head(tx: Tx, account_id: AccountId) -> tuple[int, dict[str, Any]]:
+    """The version of an account's book and its settings; 0 and none before anything was written."""
+    row = await tx.first(select(Book.version, Book.settings).where(Book.account_id == account_id))
+    return (0, {}) if row is None else (row.version, dict(row.settings or {}))
+
+
 async def read_stored(tx: Tx, account_id: AccountId, version: int) -> Stored:
     """What is enabled of an account, oldest first."""
     rules = await tx.all(
