@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.core.actions import ActionRegistry
 from app.core.clock import Clock
@@ -14,6 +14,7 @@ from app.db.audit import Actor, Audit
 from app.db.events import Events
 from app.db.tx import Tx
 from app.engines.replies import queries
+from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.checks import (
     flows_started,
     refuse_nul,
@@ -21,20 +22,20 @@ from app.engines.replies.checks import (
     refuse_while_started,
     stored_answers,
 )
-from app.engines.replies.errors import DuplicateBinding, DuplicateFlow
+from app.engines.replies.errors import DuplicateBinding, DuplicateFlow, VersionConflict
 from app.engines.replies.flows import checked, prepare
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
-from app.engines.replies.models import Binding, Flow, Rule
+from app.engines.replies.models import Binding, Book, Flow, Rule
 from app.engines.replies.patterns import BadPattern, check_pattern
-from app.engines.replies.queries import BindingView, FlowView, RuleView
+from app.engines.replies.queries import BindingView, FlowView, RuleView, SettingsView
 from app.engines.replies.shelf import Shelf, Tools, bump
 
 
 class Rules(Shelf[RuleView, RuleInput]):
     word = "rule"
     table = Rule
-    kept = ("name", "kind", "words", "priority", "enabled", "answers")
+    kept = ("name", "kind", "words", "priority", "enabled", "answers", "hours", "audience")
 
     def check(self, data: RuleInput) -> dict[str, Any]:
         if data.kind is RuleKind.PATTERN:
@@ -47,6 +48,8 @@ class Rules(Shelf[RuleView, RuleInput]):
             "priority": data.priority,
             "enabled": data.enabled,
             "answers": stored_answers(data.answers, self._tools.registry),
+            "hours": None if data.hours is None else data.hours.written(),
+            "audience": None if data.audience is None else data.audience.written(),
         }
 
     async def allow(
@@ -70,7 +73,7 @@ class Bindings(Shelf[BindingView, BindingInput]):
 
     word = "binding"
     table = Binding
-    kept = ("on", "key", "enabled", "answers")
+    kept = ("on", "key", "enabled", "answers", "hours", "audience")
 
     def check(self, data: BindingInput) -> dict[str, Any]:
         return {
@@ -78,6 +81,8 @@ class Bindings(Shelf[BindingView, BindingInput]):
             "key": data.key,
             "enabled": data.enabled,
             "answers": stored_answers(data.answers, self._tools.registry),
+            "hours": None if data.hours is None else data.hours.written(),
+            "audience": None if data.audience is None else data.audience.written(),
         }
 
     async def allow(
@@ -144,6 +149,40 @@ class Replies:
         self.rules = Rules(self._tools)
         self.bindings = Bindings(self._tools)
         self.flows = Flows(self._tools)
+
+    async def put_settings(
+        self,
+        tx: Tx,
+        actor: Actor,
+        account_id: AccountId,
+        settings: BookSettings,
+        *,
+        version: int,
+    ) -> SettingsView:
+        """Replaces what holds for the whole book as it was in `version` of the book;
+        `VersionConflict` when anything of the book was changed since."""
+        await bump(tx, account_id)
+        before = await queries.read_settings(tx, account_id)
+        if before.version != version + 1:
+            raise VersionConflict(current=before.version - 1)
+        written = settings.written()
+        await tx.run(
+            update(Book).where(Book.account_id == account_id).values(settings=written or None)
+        )
+        await self._tools.audit.record(
+            tx,
+            actor,
+            "replies.settings.changed",
+            f"account:{account_id}",
+            account_id=account_id,
+            before=dict(before.settings),
+            after=written,
+        )
+        event = Event(
+            account_id, "book.changed", "book", account_id, {"by": actor.name}, before.version
+        )
+        await self._tools.events.emit(tx, [event])
+        return SettingsView(written, before.version)
 
     async def import_many(
         self,
