@@ -1,7 +1,7 @@
 """All of an account's rules, bindings and flows, ready to answer from memory. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -145,6 +145,11 @@ def compile_book(stored: Stored, registry: ActionRegistry, before: Compiled = EM
     return _Compilation(registry, before).run(stored)
 
 
+def compile_words(stored: Stored) -> Compiled:
+    """Rules and settings alone, without answers: whatever becomes of an action, its rule is there."""
+    return _WordsOnly(ActionRegistry(), EMPTY).run(replace(stored, bindings=(), flows=()))
+
+
 class _Compilation:
     def __init__(self, registry: ActionRegistry, before: Compiled) -> None:
         self._registry = registry
@@ -233,6 +238,12 @@ class _Compilation:
             known = parse_answers(written, self._registry)
         self._parsed[number, version] = known
         return known
+
+
+class _WordsOnly(_Compilation):
+    def _parse(self, number: int, version: int, written: object) -> Answers:
+        self._parsed[number, version] = ()
+        return ()
 
 
 def parse_answers(written: object, registry: ActionRegistry) -> Answers:

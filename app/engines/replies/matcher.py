@@ -174,7 +174,7 @@ def _why_before(first: Hit, second: Hit, lang: Language) -> str:
     return _REASONS[lang][decided].format(first=first, second=second, kinds=kinds)
 
 
-class _Anywhere:
+class Anywhere:
     """Finds which of many words occur in a text.
 
     Words are grouped by their first two characters and, inside a group, by length, so that ten
@@ -234,19 +234,20 @@ class _Anywhere:
         return found
 
 
-class _Wildcards:
+class Wildcards:
     """Wildcards behind their longest literal part, which must occur in the text.
 
     The few without any (`*`, `??`) are always tried.
     """
 
-    def __init__(self, ranked: Sequence[tuple[int, str]]) -> None:
+    def __init__(self, ranked: Sequence[tuple[int, str]], one: str = ".") -> None:
+        """`ranked` gives (rank, word), best rank first; `one` is the pattern that `?` stands for."""
         by_part: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
         for rank, word in ranked:
-            by_part[literal_part(word)].append((rank, wildcard_pattern(word)))
+            by_part[literal_part(word)].append((rank, wildcard_pattern(word, one)))
         self._bare = Patterns(by_part.pop("", []), whole=True)
         self._sets = [Patterns(group, whole=True) for group in by_part.values()]
-        self._parts = _Anywhere((number, part) for number, part in enumerate(by_part))
+        self._parts = Anywhere((number, part) for number, part in enumerate(by_part))
 
     def best(self, text: str, bound: int) -> int:
         """The smallest rank below `bound` among the wildcards that match, else `bound`."""
@@ -273,8 +274,8 @@ class _Layer:
         self._exact: defaultdict[str, list[int]] = defaultdict(list)
         for rank, word in of_kind[RuleKind.EXACT]:
             self._exact[word].append(rank)
-        self._wildcards = _Wildcards(of_kind[RuleKind.WILDCARD])
-        self._contains = _Anywhere(of_kind[RuleKind.CONTAINS])
+        self._wildcards = Wildcards(of_kind[RuleKind.WILDCARD])
+        self._contains = Anywhere(of_kind[RuleKind.CONTAINS])
         self._patterns = Patterns(of_kind[RuleKind.PATTERN], whole=False)
 
     def best(self, plain: str, compared: str, bound: int) -> int:

@@ -1,5 +1,7 @@
 """Rules, bindings and flows: what the shop answers to what, and why it answered as it did."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -18,6 +20,7 @@ from app.db.tx import Tx
 from app.engines.replies import queries
 from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.conditions import Lapse, Situation
+from app.engines.replies.conflicts import Finding, FindingKind, find_conflicts
 from app.engines.replies.fields import StoredTagName
 from app.engines.replies.inputs import (
     MESSAGE_TYPES,
@@ -123,6 +126,32 @@ class SettingsUpdate(BookSettings):
     version: Annotated[
         int, Field(ge=0, description="The version read before; 409 when it has risen.")
     ]
+
+
+class RuleRef(BaseModel):
+    id: str
+    name: str
+
+
+class ConflictOut(BaseModel):
+    kind: FindingKind
+    message: str
+    """For people, in the language of Accept-Language."""
+    rules: list[RuleRef]
+    """First the one it is about, then up to ten of the others."""
+    words: list[str]
+    """As they are compared; first the one it is about."""
+    count: int
+    """How many words the rule has, rules tie, words are swallowed."""
+
+
+class ConflictsOut(BaseModel):
+    version: int
+    """Of the book that was looked at."""
+    counts: dict[FindingKind, int]
+    items: list[ConflictOut]
+    left_off: int
+    """How many findings `limit` left off."""
 
 
 class DryEvent(BaseModel):
@@ -499,6 +528,30 @@ async def update_settings(
     return await _written(request, found, write(work, account_id=found.id))
 
 
+@router.get("/conflicts")
+async def get_conflicts(
+    request: Request,
+    found: Account,
+    _: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> ConflictsOut:
+    """Rules and words that can never win, words that tie, words that swallow others.
+
+    Of what is enabled. Only what is certain is named.
+    """
+    runtime = services(request)
+    await runtime.book.refresh([found.id])
+    compiled = runtime.book.current(found.id)
+    findings = await asyncio.to_thread(find_conflicts, compiled)
+    lang = language_of(request.headers)
+    return ConflictsOut(
+        version=compiled.version,
+        counts=Counter(one.kind for one in findings),
+        items=[_conflict_out(one, lang) for one in findings[:limit]],
+        left_off=max(0, len(findings) - limit),
+    )
+
+
 # --- why ------------------------------------------------------------------------------------------
 
 
@@ -572,6 +625,16 @@ def _binding_out(view: BindingView) -> BindingOut:
 
 def _flow_out(view: FlowView) -> FlowOut:
     return FlowOut.model_validate(_fields(view))
+
+
+def _conflict_out(found: Finding, lang: Language) -> ConflictOut:
+    return ConflictOut(
+        kind=found.kind,
+        message=found.say(lang),
+        rules=[RuleRef(id=str(rule.id), name=rule.name) for rule in found.rules],
+        words=list(found.words),
+        count=found.count,
+    )
 
 
 def _settings_out(view: SettingsView) -> SettingsOut:
