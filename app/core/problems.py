@@ -43,6 +43,18 @@ _CHINESE: Mapping[str, str] = {
     "too_many_bytes": "按 UTF-8 有 {size} 字节，微信最多显示 {limit} 字节",
     "no_web_address": "须以 http:// 或 https:// 开头",
     "nothing_left": "去掉空白后什么也不剩",
+    "date_parsing": "须为日期，例如 2026-10-01",
+    "date_type": "须为日期，例如 2026-10-01",
+    "date_from_datetime_parsing": "须为日期，例如 2026-10-01",
+    "date_from_datetime_inexact": "须为日期，例如 2026-10-01",
+    "datetime_parsing": "须为时间，例如 2026-10-01T09:00:00+08:00",
+    "datetime_from_date_parsing": "须为时间，例如 2026-10-01T09:00:00+08:00",
+    "timezone_aware": "须带时区，例如 2026-10-01T09:00:00+08:00",
+    "from_after_until": "from 晚于 until",
+    "empty_window": "时段的开始与结束相同",
+    "tag_twice": "标签「{tag}」同时出现在 tags 和 without 中",
+    "wildcard_in_synonym": "同义词不能含 * 或 ?",
+    "synonym_twice": "「{word}」在同义词中出现了两次",
     "unknown_kind": "kind 只能是 {known}",
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.core.actions import ActionRegistry
 from app.core.clock import Clock
@@ -16,7 +16,8 @@ from app.db.events import Events
 from app.db.tx import Tx
 from app.engines.replies import queries
 from app.engines.replies.book_plan import Plan, WrittenBook
-from app.engines.replies.changes import SETTINGS, Change, Key, Written, counts
+from app.engines.replies.book_settings import BookSettings
+from app.engines.replies.changes import SETTINGS, Change, Key, Written, counts, net
 from app.engines.replies.checks import (
     flows_started,
     refuse_nul,
@@ -31,14 +32,14 @@ from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
 from app.engines.replies.models import Binding, Book, Flow, Rule
 from app.engines.replies.patterns import BadPattern, check_pattern
-from app.engines.replies.queries import BindingView, FlowView, Page, RuleView
+from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.engines.replies.shelf import Shelf, Tools, bump
 
 
 class Rules(Shelf[RuleView, RuleInput]):
     word = "rule"
     table = Rule
-    kept = ("name", "kind", "words", "priority", "enabled", "answers")
+    kept = ("name", "kind", "words", "priority", "enabled", "answers", "hours", "audience")
 
     def check(self, data: RuleInput) -> dict[str, Any]:
         if data.kind is RuleKind.PATTERN:
@@ -51,6 +52,8 @@ class Rules(Shelf[RuleView, RuleInput]):
             "priority": data.priority,
             "enabled": data.enabled,
             "answers": stored_answers(data.answers, self._tools.registry),
+            "hours": None if data.hours is None else data.hours.written(),
+            "audience": None if data.audience is None else data.audience.written(),
         }
 
     async def allow(
@@ -79,7 +82,7 @@ class Bindings(Shelf[BindingView, BindingInput]):
 
     word = "binding"
     table = Binding
-    kept = ("on", "key", "enabled", "answers")
+    kept = ("on", "key", "enabled", "answers", "hours", "audience")
     unique = ("on", "key")
 
     def name_of(self, written: Written) -> str:
@@ -91,6 +94,8 @@ class Bindings(Shelf[BindingView, BindingInput]):
             "key": data.key,
             "enabled": data.enabled,
             "answers": stored_answers(data.answers, self._tools.registry),
+            "hours": None if data.hours is None else data.hours.written(),
+            "audience": None if data.audience is None else data.audience.written(),
         }
 
     async def allow(
@@ -177,11 +182,19 @@ class Replies:
 
     async def read_book(self, tx: Tx, account_id: AccountId) -> WrittenBook:
         """All that is written for the account, what is switched off included."""
-        version, settings = await queries.read_head(tx, account_id)
+        head = await queries.read_settings(tx, account_id)
         things: dict[Key, Written] = {}
         for shelf in self.shelves:
             things |= await shelf.read_all(tx, account_id)
-        return WrittenBook(version, settings, things)
+        return WrittenBook(head.version, head.settings, things)
+
+    async def count(self, tx: Tx, account_id: AccountId) -> tuple[int, int]:
+        """The book's version, and how many rules, bindings and flows it has."""
+        things = 0
+        for shelf in self.shelves:
+            counted = select(func.count()).select_from(shelf.table)
+            things += int(await tx.value(counted.where(shelf.table.account_id == account_id)))
+        return await current_version(tx, account_id), things
 
     async def apply(
         self,
@@ -254,6 +267,47 @@ class Replies:
         event = Event(account_id, f"book.{done}", "book", account_id, payload, book)
         await self._tools.events.emit(tx, [event])
 
+    async def put_settings(
+        self,
+        tx: Tx,
+        actor: Actor,
+        account_id: AccountId,
+        settings: BookSettings,
+        *,
+        version: int,
+    ) -> SettingsView:
+        """Replaces what holds for the whole book as it was in `version` of the book;
+        `VersionConflict` when anything of the book was changed since."""
+        await bump(tx, account_id)
+        before = await queries.read_settings(tx, account_id)
+        if before.version != version + 1:
+            raise VersionConflict(current=before.version - 1)
+        written = settings.written()
+        await write_settings(tx, account_id, written)
+        change = Change(*SETTINGS, "settings", before.settings or None, written or None)
+        await record(
+            tx,
+            account_id,
+            before.version,
+            net([change]),
+            actor=actor.name,
+            at=self._tools.clock.now(),
+        )
+        await self._tools.audit.record(
+            tx,
+            actor,
+            "replies.settings.changed",
+            f"account:{account_id}",
+            account_id=account_id,
+            before=dict(before.settings),
+            after=written,
+        )
+        event = Event(
+            account_id, "book.changed", "book", account_id, {"by": actor.name}, before.version
+        )
+        await self._tools.events.emit(tx, [event])
+        return SettingsView(written, before.version)
+
     async def import_many(
         self,
         tx: Tx,
@@ -299,5 +353,7 @@ class Replies:
 async def write_settings(tx: Tx, account_id: AccountId, settings: Written | None) -> None:
     """The settings of a book that the caller has locked by `bump`."""
     await tx.run(
-        update(Book).where(Book.account_id == account_id).values(settings=dict(settings or {}))
+        update(Book)
+        .where(Book.account_id == account_id)
+        .values(settings=dict(settings or {}) or None)
     )

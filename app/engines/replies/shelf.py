@@ -111,6 +111,10 @@ class Shelf(ABC, Generic[View, Data]):
             if self.stored_as.get(name, name) in columns
         }
 
+    def checked(self, data: Data) -> dict[str, Any]:
+        """What history would keep of it, but for the version. Raises `Invalid`; pure."""
+        return self.as_written(self.check(data))
+
     def as_columns(self, written: Written) -> dict[str, Any]:
         """The other way round; what an older program did not write is null."""
         return {self.stored_as.get(name, name): written.get(name) for name in self.kept}
