@@ -1,22 +1,22 @@
 """What became of an account's book: one row for each of its versions, kept for good."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from sqlalchemy import insert, select
+import orjson
+from sqlalchemy import Text, cast, insert, select
 
 from app.core.ids import AccountId
 from app.db.tx import Tx
-from app.engines.replies.changes import SETTINGS, Change, Key, Written, counts, from_json, net
+from app.engines.replies.book_plan import WrittenBook
+from app.engines.replies.changes import SETTINGS, Change, Key, counts, from_json, net
 from app.engines.replies.errors import NoSuchVersion, VersionGone
 from app.engines.replies.models import Book, Revision
 
 Source: TypeAlias = Literal["edit", "import", "rollback"]
 NOTE_CHARACTERS = 200
-_STEP = 20
-"""Revisions read at once: one may hold a book of 10,000 rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ _VIEW = (
     Revision.counts,
     Revision.at,
 )
+_TEXT = cast(Revision.changes, Text)
+"""Not decoded where it is fetched, which on PostgreSQL is the event loop."""
 
 
 async def record(
@@ -86,47 +88,80 @@ async def list_revisions(
     return views, views[-1].version if len(rows) > limit else None
 
 
-async def get_revision(
-    tx: Tx, account_id: AccountId, version: int
-) -> tuple[RevisionView, list[Change]]:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Changes as they are kept, oldest first, still to be read: megabytes of an import take a while,
+    so that a thread does it."""
+
+    texts: tuple[str, ...] = ()
+
+    def read(self) -> Iterator[Change]:
+        for text in self.texts:
+            for change in orjson.loads(text):
+                yield from_json(change)
+
+
+async def get_revision(tx: Tx, account_id: AccountId, version: int) -> tuple[RevisionView, Kept]:
     """Raises `NoSuchVersion` for what never was, `VersionGone` for what is not on record."""
     row = await tx.first(
-        select(*_VIEW, Revision.changes).where(
-            Revision.account_id == account_id, Revision.version == version
-        )
+        select(*_VIEW, _TEXT).where(Revision.account_id == account_id, Revision.version == version)
     )
     if row is None:
         current = await current_version(tx, account_id)
         if 0 < version <= current:
             raise VersionGone(version=version, oldest=await _oldest(tx, account_id, current))
         raise NoSuchVersion(version=version, current=current)
-    *fields, changes = row
-    return RevisionView(*fields), [from_json(change) for change in changes]
+    *fields, text = row
+    return RevisionView(*fields), Kept((text,))
 
 
-async def changes_between(tx: Tx, account_id: AccountId, first: int, last: int) -> list[Change]:
-    """What leads from one version of the book to another, each thing once.
+async def changes_between(tx: Tx, account_id: AccountId, one: int, other: int) -> Kept:
+    """Every change between two versions of the book, whichever came first.
 
-    `first` may be the later one. Raises `NoSuchVersion` and `VersionGone`.
+    Raises `NoSuchVersion`, and `VersionGone` when one is not on record.
     """
-    low, high = sorted((first, last))
-    await _refuse_unknown(tx, account_id, low, high)
-    changes = net([one async for one in _changes(tx, account_id, low, high)])
-    return changes if first <= last else [change.turned() for change in changes]
-
-
-async def _refuse_unknown(tx: Tx, account_id: AccountId, *versions: int) -> None:
+    after, last = sorted((one, other))
     current = await current_version(tx, account_id)
-    for version in versions:
+    for version in (after, last):
         if not 0 <= version <= current:
             raise NoSuchVersion(version=version, current=current)
+    rows = await tx.all(
+        select(Revision.version, _TEXT)
+        .where(
+            Revision.account_id == account_id, Revision.version > after, Revision.version <= last
+        )
+        .order_by(Revision.version)
+    )
+    if len(rows) != last - after:
+        raise VersionGone(version=after, oldest=await _oldest(tx, account_id, current))
+    return Kept(tuple(text for _, text in rows))
 
 
-async def undoing(tx: Tx, account_id: AccountId, version: int, current: int) -> list[Change]:
-    """What brings the book back to `version`, ready to be put: with the ids of then, and versions
-    that no thing had before. Raises `NoSuchVersion` and `VersionGone`."""
-    await _refuse_unknown(tx, account_id, version)
-    done = [one async for one in _changes(tx, account_id, version, current)]
+async def _oldest(tx: Tx, account_id: AccountId, current: int) -> int:
+    """The oldest version that can still be had: every change after it is on record."""
+    rows = await tx.all(
+        select(Revision.version)
+        .where(Revision.account_id == account_id)
+        .order_by(Revision.version.desc())
+    )
+    oldest = current
+    for (version,) in rows:
+        if version != oldest:
+            break
+        oldest = version - 1
+    return oldest
+
+
+def difference(kept: Kept, *, backwards: bool = False) -> list[Change]:
+    """What these changes come to, each thing once; `backwards`, what takes them back."""
+    changes = net(kept.read())
+    return [change.turned() for change in changes] if backwards else changes
+
+
+def undoing(kept: Kept) -> list[Change]:
+    """What takes these changes back, ready to be put: with the ids of then, and versions that no
+    thing had before, since caches and running flows know things by id and version."""
+    done = list(kept.read())
     highest: dict[Key, int] = {}
     for change in done:
         for written in (change.before, change.after):
@@ -141,53 +176,16 @@ def _newer(change: Change, version: int) -> Change:
     return replace(change, after={**change.after, "version": version})
 
 
-async def _changes(tx: Tx, account_id: AccountId, after: int, last: int) -> AsyncIterator[Change]:
-    """Those of every version above `after`, oldest first. `VersionGone` when one is missing."""
-    while after < last:
-        rows = await tx.all(
-            select(Revision.version, Revision.changes)
-            .where(
-                Revision.account_id == account_id,
-                Revision.version > after,
-                Revision.version <= last,
-            )
-            .order_by(Revision.version)
-            .limit(_STEP)
-        )
-        for version, changes in rows:
-            if version != after + 1:
-                break
-            after = version
-            for change in changes:
-                yield from_json(change)
+def before_changes(book: WrittenBook, kept: Kept, version: int) -> WrittenBook:
+    """The book as it was in an earlier version, which `kept` led on from."""
+    things = dict(book.things)
+    settings = book.settings
+    for change in net(kept.read()):
+        if change.key == SETTINGS:
+            settings = change.before or {}
+        elif change.before is None:
+            things.pop(change.key, None)
         else:
-            if rows:
-                continue
-        if after < last:
-            raise VersionGone(version=after, oldest=await _oldest(tx, account_id, last))
-
-
-async def _oldest(tx: Tx, account_id: AccountId, last: int) -> int:
-    """The oldest version that can still be had: every change after it is on record."""
-    rows = await tx.all(
-        select(Revision.version)
-        .where(Revision.account_id == account_id, Revision.version <= last)
-        .order_by(Revision.version.desc())
-    )
-    oldest = last
-    for (version,) in rows:
-        if version != oldest:
-            break
-        oldest = version - 1
-    return oldest
-
-
-def undone(things: Mapping[Key, Written], changes: Iterable[Change]) -> dict[Key, Written]:
-    """The things of a book with these changes taken back; each thing is in at most one of them."""
-    found = dict(things)
-    for change in changes:
-        if change.before is None:
-            found.pop(change.key, None)
-        else:
-            found[change.key] = change.before
-    return found
+            things[change.key] = change.before
+    ordered = sorted(things.items(), key=lambda item: item[0])
+    return WrittenBook(version, settings, dict(ordered))

@@ -19,7 +19,16 @@ from app.engines.replies.bundle import plan_file, sorts, write_bundle
 from app.engines.replies.changes import SETTINGS, Change
 from app.engines.replies.documents import Format
 from app.engines.replies.errors import VersionConflict
-from app.engines.replies.history import Source, undoing
+from app.engines.replies.history import (
+    Kept,
+    RevisionView,
+    Source,
+    before_changes,
+    changes_between,
+    difference,
+    get_revision,
+    undoing,
+)
 from app.engines.replies.service import Replies
 
 T = TypeVar("T")
@@ -70,13 +79,36 @@ class Imports:
         then is not on record.
         """
 
-        async def work(tx: Tx) -> Plan:
+        async def work(tx: Tx) -> tuple[int, int, Kept]:
             current, things = await self._replies.count(tx, account_id)
             _refuse_moved(current, expect)
-            changes = await undoing(tx, account_id, version, current)
-            return Plan(current, tuple(changes), things - _touched(changes))
+            return current, things, await changes_between(tx, account_id, version, current)
 
-        return await self._database.read(work)
+        current, things, kept = await self._database.read(work)
+        changes = await asyncio.to_thread(undoing, kept)
+        return Plan(current, tuple(changes), things - _touched(changes))
+
+    async def book_at(self, account_id: AccountId, version: int) -> WrittenBook:
+        """The whole book as it was in a version. Raises `NoSuchVersion` and `VersionGone`."""
+
+        async def work(tx: Tx) -> tuple[WrittenBook, Kept]:
+            book = await self._replies.read_book(tx, account_id)
+            return book, await changes_between(tx, account_id, version, book.version)
+
+        book, kept = await self._database.read(work)
+        return await asyncio.to_thread(before_changes, book, kept, version)
+
+    async def difference(self, account_id: AccountId, one: int, other: int) -> list[Change]:
+        """What leads from one version to the other, each thing once. Raises as above."""
+        kept = await self._database.read(lambda tx: changes_between(tx, account_id, one, other))
+        return await asyncio.to_thread(difference, kept, backwards=one > other)
+
+    async def revision(
+        self, account_id: AccountId, version: int
+    ) -> tuple[RevisionView, list[Change]]:
+        """One version and what it changed. Raises as above."""
+        view, kept = await self._database.read(lambda tx: get_revision(tx, account_id, version))
+        return view, await asyncio.to_thread(lambda: list(kept.read()))
 
     async def apply(
         self,
