@@ -1,6 +1,6 @@
 """What would be answered: the real routing over a made-up contact. Nothing is written or sent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -39,9 +39,15 @@ class Rehearsal:
 
 
 def rehearse(
-    routing: Routing, account: AccountView, incoming: Incoming, *, key: str, now: datetime
+    routing: Routing,
+    account: AccountView,
+    incoming: Incoming,
+    *,
+    key: str,
+    now: datetime,
+    tags: Collection[str] = (),
 ) -> Rehearsal:
-    """For a follower without tags or dialogue, on their first message with the account.
+    """For a follower with these tags and without a dialogue, on their first message with the account.
 
     `key` stands for the delivery's: of several answers the same one is taken as for that delivery.
     """
@@ -49,7 +55,7 @@ def rehearse(
         account=account,
         key=key,
         incoming=incoming,
-        follower=FollowerView(NOBODY, new=False, subscribed=True),
+        follower=FollowerView(NOBODY, new=False, subscribed=True, tags=frozenset(tags)),
         conversation=ConversationView(ConversationId(0), "bot"),
         flow=None,
         now=now,

@@ -1,13 +1,13 @@
 """Which handler answers: routers in order, the first that decides wins."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from app.conversation.filters import Filter
-from app.core.decisions import Decision, Snapshot
+from app.core.decisions import Decision, Pass, Snapshot
 
-Decide: TypeAlias = Callable[[Snapshot], Decision | None]
+Decide: TypeAlias = Callable[[Snapshot], Decision | Pass | None]
 Apart: TypeAlias = Callable[..., Awaitable[Any]]
 """`async (context) -> Reply | sequence of replies | None`; see `conversation.context`."""
 
@@ -24,7 +24,8 @@ class Router:
     """A named list of handlers.
 
     `decide` handlers are synchronous functions of a snapshot; None passes the contact on to the
-    next. `apart` handlers may use the network, their own transactions and time.
+    next, `Pass` too, with words for the trace. `apart` handlers may use the network, their own
+    transactions and time.
     """
 
     def __init__(self, name: str) -> None:
@@ -66,13 +67,18 @@ class Routing:
     def decide(self, snap: Snapshot) -> Decision:
         """The first decision; its `why` names the handler, and says if it was a miss. Nobody:
         `Decision(missed=True)`."""
+        passed: Mapping[str, Any] = {}
         for route in self._routes:
             if route.filters and not any(matches(snap) for matches in route.filters):
                 continue
             decision = route.decide(snap)
-            if decision is not None:
-                why = {"handler": route.name, **decision.why}
-                if decision.missed:
-                    why["missed"] = True
-                return replace(decision, why=why)
-        return Decision(missed=True, why={"handler": None, "missed": True})
+            if decision is None:
+                continue
+            if isinstance(decision, Pass):
+                passed = {**passed, **decision.why}
+                continue
+            why = {"handler": route.name, **passed, **decision.why}
+            if decision.missed:
+                why["missed"] = True
+            return replace(decision, why=why)
+        return Decision(missed=True, why={"handler": None, **passed, "missed": True})

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.decisions import KEEP, Decision, FlowState, Keep, Snapshot, Step
 from app.core.errors import Invalid
-from app.core.problems import problem
+from app.core.problems import invalid
 
 
 class Action(BaseModel, ABC):
@@ -79,13 +79,7 @@ class ActionRegistry:
         try:
             return action.model_validate(written.get("with", {}))
         except ValidationError as error:
-            first = error.errors()[0]
-            path = ".".join(str(part) for part in first["loc"])
-            raise Invalid(
-                field=f"{field}.with.{path}".rstrip("."),
-                problem=problem(first, "en"),
-                chinese=problem(first, "zh"),
-            ) from error
+            raise invalid(error, f"{field}.with") from error
 
 
 def run(actions: Sequence[Action], snap: Snapshot, why: Mapping[str, Any]) -> Decision:

@@ -119,3 +119,10 @@ class Decision:
     @staticmethod
     def say(*replies: Reply, **why: Any) -> "Decision":
         return Decision(steps=replies, why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A handler has no answer, and something to say about it in the trace."""
+
+    why: Mapping[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from app.conversation.router import Router
 from app.engines.replies.book import Book
-from app.handlers import bindings, fallback, flows, keywords, options
+from app.handlers import bindings, fallback, flows, keywords, options, silence
 
 
 def builtin(book: Book, plugins: Sequence[Router] = ()) -> list[Router]:
@@ -15,6 +15,7 @@ def builtin(book: Book, plugins: Sequence[Router] = ()) -> list[Router]:
     rule, bound = keywords.rule(book), bindings.bound(book)
     return [
         flows.router(book),
+        silence.router(book),
         options.router(rule, bound),
         keywords.router(rule),
         bindings.router(bound),

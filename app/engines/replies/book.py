@@ -52,8 +52,9 @@ class Book:
         self._woken.set()
 
     async def on_events(self, tx: Tx, events: Sequence[Event]) -> None:
-        """Event subscriber: wakes after the commit of a change to rules, bindings or flows."""
-        if any(event.aggregate_type in ("rule", "binding", "flow") for event in events):
+        """Event subscriber: wakes after the commit of a change to rules, bindings, flows or what
+        holds for all of them."""
+        if any(event.aggregate_type in ("rule", "binding", "flow", "book") for event in events):
             tx.after_commit(self.wake)
 
     async def refresh(self, account_ids: Collection[AccountId] | None = None) -> None:

@@ -18,9 +18,8 @@ from pydantic import (
 
 from app.core.actions import Action, ActionRegistry, run
 from app.core.decisions import KEEP, Decision, FlowState, Snapshot
-from app.core.errors import Invalid
 from app.core.incoming import Incoming, Kind
-from app.core.problems import problem
+from app.core.problems import invalid
 from app.core.replies import MenuReply, Reply, TextReply
 from app.core.text import normalise
 from app.engines.replies import understanding
@@ -154,7 +153,7 @@ def prepare(plan: FlowPlan, registry: ActionRegistry) -> Flow:
     """Raises `Invalid` for a finishing action that is unknown or wrong."""
     return Flow(
         plan,
-        tuple(registry.parse(w, field=f"finish[{n}]") for n, w in enumerate(plan.finish)),
+        tuple(registry.parse(w, field=f"plan.finish[{n}]") for n, w in enumerate(plan.finish)),
     )
 
 
@@ -293,13 +292,9 @@ def _filled(value: Any, answers: Mapping[str, Any]) -> Any:
     return value
 
 
-def checked(written: Mapping[str, Any], *, field: str = "flow") -> FlowPlan:
+def checked(written: Mapping[str, Any], *, field: str = "plan") -> FlowPlan:
     """The plan of a written flow. Raises `Invalid` naming the field."""
     try:
         return FlowPlan.model_validate(written)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise Invalid(
-            field=path or field, problem=problem(first, "en"), chinese=problem(first, "zh")
-        ) from error
+        raise invalid(error, field) from error

@@ -33,6 +33,8 @@ class RuleView:
     priority: int
     enabled: bool
     answers: Any
+    hours: Mapping[str, Any] | None
+    audience: Mapping[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -46,6 +48,8 @@ class BindingView:
     key: str
     enabled: bool
     answers: Any
+    hours: Mapping[str, Any] | None
+    audience: Mapping[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -64,6 +68,15 @@ class FlowView:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsView:
+    """What holds for the whole book, as `BookSettings` is written."""
+
+    settings: Mapping[str, Any]
+    version: int
+    """The book's: it rises with every change of a rule, binding, flow or of these settings."""
+
+
 _RULE = select(
     Rule.id,
     Rule.account_id,
@@ -73,6 +86,8 @@ _RULE = select(
     Rule.priority,
     Rule.enabled,
     Rule.answers,
+    Rule.hours,
+    Rule.audience,
     Rule.version,
     Rule.created_at,
     Rule.updated_at,
@@ -84,6 +99,8 @@ _BINDING = select(
     Binding.key,
     Binding.enabled,
     Binding.answers,
+    Binding.hours,
+    Binding.audience,
     Binding.version,
     Binding.created_at,
     Binding.updated_at,
@@ -110,6 +127,8 @@ def _rule(row: Any) -> RuleView:
         row.priority,
         bool(row.enabled),
         row.answers,
+        row.hours,
+        row.audience,
         row.version,
         row.created_at,
         row.updated_at,
@@ -124,6 +143,8 @@ def _binding(row: Any) -> BindingView:
         row.key,
         bool(row.enabled),
         row.answers,
+        row.hours,
+        row.audience,
         row.version,
         row.created_at,
         row.updated_at,
@@ -216,12 +237,30 @@ async def read_versions(tx: Tx) -> dict[AccountId, int]:
 async def read_stored(tx: Tx, account_id: AccountId, version: int) -> Stored:
     """What is enabled of an account, oldest first."""
     rules = await tx.all(
-        select(Rule.id, Rule.version, Rule.name, Rule.kind, Rule.words, Rule.priority, Rule.answers)
+        select(
+            Rule.id,
+            Rule.version,
+            Rule.name,
+            Rule.kind,
+            Rule.words,
+            Rule.priority,
+            Rule.answers,
+            Rule.hours,
+            Rule.audience,
+        )
         .where(Rule.account_id == account_id, Rule.enabled)
         .order_by(Rule.id)
     )
     bindings = await tx.all(
-        select(Binding.id, Binding.version, Binding.on, Binding.key, Binding.answers)
+        select(
+            Binding.id,
+            Binding.version,
+            Binding.on,
+            Binding.key,
+            Binding.answers,
+            Binding.hours,
+            Binding.audience,
+        )
         .where(Binding.account_id == account_id, Binding.enabled)
         .order_by(Binding.id)
     )
@@ -235,4 +274,11 @@ async def read_stored(tx: Tx, account_id: AccountId, version: int) -> Stored:
         [StoredRule(*row) for row in rules],
         [StoredBinding(*row) for row in bindings],
         [StoredFlow(*row) for row in flows],
+        await tx.value(select(Book.settings).where(Book.account_id == account_id)),
     )
+
+
+async def read_settings(tx: Tx, account_id: AccountId) -> SettingsView:
+    """The settings as written, and the version of the book; version 0 where nothing was written."""
+    row = await tx.first(select(Book.version, Book.settings).where(Book.account_id == account_id))
+    return SettingsView({}, 0) if row is None else SettingsView(row.settings or {}, row.version)

@@ -1,11 +1,13 @@
 """Rules, bindings and flows: what the shop answers to what, and why it answered as it did."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import Response
 
 from app.accounts.registry import LiveAccount
@@ -16,6 +18,10 @@ from app.core.replies import plain_text, to_dict
 from app.core.text import Language
 from app.db.tx import Tx
 from app.engines.replies import queries
+from app.engines.replies.book_settings import BookSettings
+from app.engines.replies.conditions import Lapse, Situation
+from app.engines.replies.conflicts import Finding, FindingKind, find_conflicts
+from app.engines.replies.fields import StoredTagName
 from app.engines.replies.figures import What
 from app.engines.replies.inputs import (
     MESSAGE_TYPES,
@@ -24,8 +30,8 @@ from app.engines.replies.inputs import (
     FlowInput,
     RuleInput,
 )
-from app.engines.replies.matcher import Explanation, Hit, RuleKind
-from app.engines.replies.queries import BindingView, FlowView, Page, RuleView
+from app.engines.replies.matcher import SENTENCES, Explanation, Hit, RuleKind
+from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.engines.support.queries import TraceView, find_trace
 from app.runtime import Runtime
 from app.web.api.tallies import Counted, add_hits
@@ -56,6 +62,8 @@ class RuleOut(Counted):
     priority: int
     enabled: bool
     answers: list[list[dict[str, Any]]]
+    hours: dict[str, Any] | None
+    audience: dict[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -76,6 +84,8 @@ class BindingOut(Counted):
     key: str
     enabled: bool
     answers: list[list[dict[str, Any]]]
+    hours: dict[str, Any] | None
+    audience: dict[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -109,6 +119,43 @@ class FlowUpdate(FlowInput):
     version: Version
 
 
+class SettingsOut(BookSettings):
+    version: int
+    """The book's: it rises with every change of a rule, binding, flow or of these settings."""
+
+
+class SettingsUpdate(BookSettings):
+    version: Annotated[
+        int, Field(ge=0, description="The version read before; 409 when it has risen.")
+    ]
+
+
+class RuleRef(BaseModel):
+    id: str
+    name: str
+
+
+class ConflictOut(BaseModel):
+    kind: FindingKind
+    message: str
+    """For people, in the language of Accept-Language."""
+    rules: list[RuleRef]
+    """First the one it is about, then up to ten of the others."""
+    words: list[str]
+    """As they are compared; first the one it is about."""
+    count: int
+    """How many words the rule has, rules tie, words are swallowed."""
+
+
+class ConflictsOut(BaseModel):
+    version: int
+    """Of the book that was looked at."""
+    counts: dict[FindingKind, int]
+    items: list[ConflictOut]
+    left_off: int
+    """How many findings `limit` left off."""
+
+
 class DryEvent(BaseModel):
     """`key`: the menu key, the scene, or the kind of message."""
 
@@ -137,6 +184,10 @@ class DryRun(BaseModel):
     text: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
     event: DryEvent | None = None
     key: Annotated[str, StringConstraints(max_length=200)] = "dry-run"
+    at: AwareDatetime | None = None
+    """The moment it is tried for; now when left out."""
+    tags: Annotated[list[StoredTagName], Field(max_length=100)] = []
+    """The follower's."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "DryRun":
@@ -156,6 +207,11 @@ class RuleHit(BaseModel):
     priority: int
 
 
+class PassedHit(RuleHit):
+    why: Lapse
+    """`hours`: it does not hold at that time; `audience`: not for this follower."""
+
+
 class DryMessage(BaseModel):
     kind: str
     text: str
@@ -171,6 +227,10 @@ class DryRunOut(BaseModel):
     reason: str
     runners_up: list[RuleHit]
     """Rules that match too, best first."""
+    passed: list[PassedHit]
+    """Rules that would have gone before, had they held, best first."""
+    compared: str | None
+    """The text as it is compared with rules: without punctuation, synonyms replaced."""
     messages: list[DryMessage]
     effects: list[dict[str, Any]]
     flow: str | None
@@ -458,21 +518,80 @@ async def delete_flow(
     return await _written(request, found, write(work, status=204, account_id=found.id))
 
 
+# --- what holds for all ---------------------------------------------------------------------------
+
+
+@router.get("/settings")
+async def get_settings(request: Request, found: Account, _: Reader) -> SettingsOut:
+    return _settings_out(await _read(request, lambda tx: queries.read_settings(tx, found.id)))
+
+
+@router.put("/settings", response_model=SettingsOut)
+async def update_settings(
+    request: Request,
+    body: SettingsUpdate,
+    found: Account,
+    who: Writing,
+    write: Annotated[Write, Depends(writes)],
+) -> Response:
+    """Replaces all of them."""
+    replies = services(request).replies
+    settings = BookSettings.model_validate(body.model_dump(exclude={"version"}))
+
+    async def work(tx: Tx) -> SettingsOut:
+        return _settings_out(
+            await replies.put_settings(tx, who.actor, found.id, settings, version=body.version)
+        )
+
+    return await _written(request, found, write(work, account_id=found.id))
+
+
+@router.get("/conflicts")
+async def get_conflicts(
+    request: Request,
+    found: Account,
+    _: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> ConflictsOut:
+    """Rules and words that can never win, words that tie, words that swallow others.
+
+    Of what is enabled. Only what is certain is named.
+    """
+    runtime = services(request)
+    await runtime.book.refresh([found.id])
+    compiled = runtime.book.current(found.id)
+    findings = await asyncio.to_thread(find_conflicts, compiled)
+    lang = language_of(request.headers)
+    return ConflictsOut(
+        version=compiled.version,
+        counts=Counter(one.kind for one in findings),
+        items=[_conflict_out(one, lang) for one in findings[:limit]],
+        left_off=max(0, len(findings) - limit),
+    )
+
+
 # --- why ------------------------------------------------------------------------------------------
 
 
 @router.post("/dry-run")
 async def dry_run(request: Request, body: DryRun, found: Account, _: Reader) -> DryRunOut:
-    """What a follower without tags or dialogue would be answered, and why. Nothing is sent.
+    """What a follower without a dialogue would be answered, and why. Nothing is sent.
 
     `reason` is for people, in the language of Accept-Language.
     """
     runtime = services(request)
     await runtime.book.refresh([found.id])
     incoming = body.incoming()
-    tried = rehearse(runtime.routing, found.view, incoming, key=body.key, now=runtime.clock.now())
-    explained = runtime.book.current(found.id).matcher.explain(body.text or "")
-    return _dry_run_out(tried, explained, language_of(request.headers))
+    now = body.at or runtime.clock.now()
+    tags = frozenset(body.tags)
+    tried = rehearse(runtime.routing, found.view, incoming, key=body.key, now=now, tags=tags)
+    compiled = runtime.book.current(found.id)
+    explained = Explanation(None)
+    if body.text is not None:
+        explained = compiled.explain(body.text, Situation(now, found.view.timezone, tags))
+    out = _dry_run_out(tried, explained, language_of(request.headers))
+    out.compared = None if body.text is None else compiled.comparable_text(body.text)
+    return out
 
 
 @router.get("/traces/{key}")
@@ -532,6 +651,20 @@ def _flow_out(view: FlowView) -> FlowOut:
     return FlowOut.model_validate(_fields(view))
 
 
+def _conflict_out(found: Finding, lang: Language) -> ConflictOut:
+    return ConflictOut(
+        kind=found.kind,
+        message=found.say(lang),
+        rules=[RuleRef(id=str(rule.id), name=rule.name) for rule in found.rules],
+        words=list(found.words),
+        count=found.count,
+    )
+
+
+def _settings_out(view: SettingsView) -> SettingsOut:
+    return SettingsOut.model_validate({**view.settings, "version": view.version})
+
+
 def _fields(view: RuleView | BindingView | FlowView) -> dict[str, Any]:
     fields = {name: getattr(view, name) for name in type(view).__slots__}
     return {**fields, "id": str(view.id)}
@@ -553,8 +686,12 @@ def _dry_run_out(tried: Rehearsal, explained: Explanation, lang: Language) -> Dr
         handler=tried.why.get("handler"),
         rule=_hit_out(explained.winner) if by_rule and explained.winner else None,
         binding_id=tried.why.get("binding"),
-        reason=explained.reason(lang) if by_rule else _reason(tried, explained, lang),
+        reason=explained.reason(lang) if by_rule else _other_reason(tried, explained, lang),
         runners_up=[_hit_out(hit) for hit in explained.runners_up] if by_rule else [],
+        passed=[
+            PassedHit(**_hit_out(one.hit).model_dump(), why=one.lapse) for one in explained.passed
+        ],
+        compared=None,
         messages=[
             DryMessage(kind=reply.kind, text=plain_text(reply), reply=to_dict(reply))
             for reply in tried.messages
@@ -569,13 +706,21 @@ def _dry_run_out(tried: Rehearsal, explained: Explanation, lang: Language) -> Dr
 
 _REASONS: Mapping[Language, Mapping[str, str]] = {
     "zh": {
-        "binding": "绑定「{on}{key}」",
+        "binding": "绑定「{place}」",
+        "hours": "绑定「{place}」此时不生效",
+        "audience": "绑定「{place}」不对这位关注者生效",
+        "switched_off": "关键词规则和绑定已全部停用，由兜底回复",
+        "silent": "标签「{tag}」的关注者不自动回复",
         "before": "{handler} 先于关键词规则「{rule}」",
         "fallback": "没有规则或绑定匹配，由兜底回复",
         "handler": "由 {handler} 回复",
     },
     "en": {
-        "binding": "bound to “{on}{key}”",
+        "binding": "bound to “{place}”",
+        "hours": "the binding on “{place}” does not hold at this time",
+        "audience": "the binding on “{place}” does not hold for this follower",
+        "switched_off": "keyword rules and bindings are all switched off: the fallback answers",
+        "silent": "followers tagged “{tag}” are not answered by the program",
         "before": "{handler} is asked before the keyword rule “{rule}”",
         "fallback": "no rule or binding matches: the fallback answers",
         "handler": "{handler} answers",
@@ -583,17 +728,32 @@ _REASONS: Mapping[Language, Mapping[str, str]] = {
 }
 
 
-def _reason(tried: Rehearsal, explained: Explanation, lang: Language) -> str:
-    """Why no keyword rule answers."""
+def _other_reason(tried: Rehearsal, explained: Explanation, lang: Language) -> str:
+    """Why no keyword rule answers, and what was passed over."""
     words = _REASONS[lang]
-    if "binding" in tried.why:
-        key = f" {tried.why['key']}" if tried.why["key"] else ""
-        return words["binding"].format(on=tried.why["on"], key=key)
-    handler = tried.why.get("handler") or ""
+    passed = [
+        words[one["why"]].format(place=_place(one)) for one in tried.why.get("passed_bindings", ())
+    ]
+    sentences = [_reason(tried, explained, words), *explained.passed_reasons(lang), *passed]
+    return SENTENCES[lang].join(sentences)
+
+
+def _reason(tried: Rehearsal, explained: Explanation, words: Mapping[str, str]) -> str:
+    why = tried.why
+    if why.get("silent") == "tag":
+        return words["silent"].format(tag=why["tag"])
+    if "binding" in why:
+        return words["binding"].format(place=_place(why))
+    handler = why.get("handler") or ""
+    if handler.startswith("fallback"):
+        return words["switched_off" if "switched_off" in why else "fallback"]
     if explained.winner is not None:
         return words["before"].format(handler=handler, rule=explained.winner.name)
-    which = "fallback" if handler.startswith("fallback") else "handler"
-    return words[which].format(handler=handler)
+    return words["handler"].format(handler=handler)
+
+
+def _place(binding: Mapping[str, Any]) -> str:
+    return f"{binding['on']} {binding['key']}".rstrip()
 
 
 _ANSWERED: dict[int | None, Literal["passive", "empty", "waiting"]] = {

@@ -96,7 +96,7 @@ def test_every_kind_of_reply(settings: dict[str, Any], reply: Reply, preview: st
         ({"kind": "menu", "head": "选", "options": []}, "a.with.options", "at least 1"),
         (
             {"kind": "menu", "head": "选", "options": [{"id": "空 格", "words": "甲"}]},
-            "a.with.options.0.id",
+            "a.with.options[0].id",
             "pattern",
         ),
     ],
