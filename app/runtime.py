@@ -25,7 +25,6 @@ from app.core.ids import AccountId, Ids
 from app.core.log import get_logger
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
-from app.core.text import normalise
 from app.core.vault import Vault
 from app.core.watchdog import Watchdog
 from app.db.audit import Audit
@@ -191,9 +190,8 @@ def _build(
     Sender(database, tasks, jobs, outbox, recipients, events, _sending_api(accounts, wechat), clock)
     timetable = Timetable(database, jobs, clock)
     Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
-    tallying = Tallying(
-        database, clock, tasks, timetable, Tallies(clock, lambda _, text: normalise(text))
-    )
+    tallies = Tallies(clock, lambda account, text: book.current(account).comparable_text(text))
+    tallying = Tallying(database, clock, tasks, timetable, tallies)
     worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
     wake = Wake(listen_url(settings))
     runner = Runner(

@@ -68,14 +68,14 @@ def _of(decision: Decision) -> Rehearsal:
     return Rehearsal(
         why=decision.why,
         messages=tuple(merge(replies)),
-        effects=tuple(_effect(step) for step in decision.steps if isinstance(step, Effect)),
+        effects=tuple(shown_effect(step) for step in decision.steps if isinstance(step, Effect)),
         flow=decision.flow.flow if isinstance(decision.flow, FlowState) else None,
         missed=decision.missed,
         apart=decision.apart,
     )
 
 
-def _effect(effect: Effect) -> Mapping[str, Any]:
+def shown_effect(effect: Effect) -> Mapping[str, Any]:
     """Its own fields; who and which delivery are made up."""
     fields = {k: v for k, v in asdict(effect).items() if k not in ("follower", "key")}
     return {"kind": effect.kind, **fields}

@@ -55,6 +55,15 @@ _CHINESE: Mapping[str, str] = {
     "tag_twice": "标签「{tag}」同时出现在 tags 和 without 中",
     "wildcard_in_synonym": "同义词不能含 * 或 ?",
     "synonym_twice": "「{word}」在同义词中出现了两次",
+    "quote_it": "请加引号，否则会被读作“是/否”",
+    "bad_pattern": "{problem}",
+    "bad_wait": "写法如 40m、2h、1h30m、3d",
+    "long_wait": "须长于零，最多 366 天",
+    "bad_moment": "写法如 2026-10-01T12:00",
+    "far_moment": "年份须在 2000 到 2100 之间",
+    "one_doing": "须恰好有其中一项：{known}",
+    "words_of_what": "words 只能与 send 同用",
+    "expect_of_wait": "等待时没有回复，不能有 expect",
     "unknown_kind": "kind 只能是 {known}",
 }
 

@@ -6,11 +6,11 @@
 from collections.abc import Sequence
 
 from app.conversation.router import Router
-from app.engines.replies.book import Book
+from app.engines.replies.source import Source
 from app.handlers import bindings, fallback, flows, keywords, options, silence
 
 
-def builtin(book: Book, plugins: Sequence[Router] = ()) -> list[Router]:
+def builtin(book: Source, plugins: Sequence[Router] = ()) -> list[Router]:
     """Every router of the installation; those of plugins go before `fallback`, the last."""
     rule, bound = keywords.rule(book), bindings.bound(book)
     return [

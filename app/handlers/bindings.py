@@ -9,10 +9,10 @@ from app.core.actions import run
 from app.core.decisions import KEEP, Decision, Pass, Snapshot
 from app.core.incoming import Incoming, Kind
 from app.core.rng import pick
-from app.engines.replies.book import Book
 from app.engines.replies.compiled import Bound
 from app.engines.replies.conditions import Situation
 from app.engines.replies.inputs import MESSAGE_TYPES
+from app.engines.replies.source import Source
 from app.engines.replies.understanding import is_unsupported
 
 _ON = {Kind.MENU: "menu", Kind.SCAN: "scan", Kind.FOLLOW: "follow"}
@@ -41,7 +41,7 @@ def places(incoming: Incoming) -> list[tuple[str, str]]:
             return []
 
 
-def bound(book: Book) -> Decide:
+def bound(book: Source) -> Decide:
     """Answers by the closest binding that holds now and for this follower. A new follow ends any
     dialogue of before."""
 

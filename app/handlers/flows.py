@@ -3,11 +3,11 @@
 from app.conversation.filters import InFlow
 from app.conversation.router import Router
 from app.core.decisions import Decision, Snapshot
-from app.engines.replies.book import Book
 from app.engines.replies.flows import advance, is_answer
+from app.engines.replies.source import Source
 
 
-def router(book: Book) -> Router:
+def router(book: Source) -> Router:
     routes = Router("flows")
 
     @routes.decide(InFlow())

@@ -8,13 +8,13 @@ from app.core.actions import run
 from app.core.decisions import Decision, Pass, Snapshot
 from app.core.incoming import Kind
 from app.core.rng import pick
-from app.engines.replies.book import Book
 from app.engines.replies.conditions import Situation
 from app.engines.replies.matcher import PassedOver
+from app.engines.replies.source import Source
 from app.engines.replies.understanding import is_unsupported
 
 
-def rule(book: Book) -> Decide:
+def rule(book: Source) -> Decide:
     """Answers a text by the winning rule. A repeat, or a dry run with its key, takes the same one of
     the rule's answers. Better rules that do not hold now or for this follower are named in `why`."""
 

@@ -3,13 +3,13 @@
 from app.conversation.router import Router
 from app.core.decisions import KEEP, Decision, Snapshot
 from app.core.incoming import Kind
-from app.engines.replies.book import Book
+from app.engines.replies.source import Source
 
 _ENDS = (Kind.FOLLOW, Kind.UNFOLLOW)
 """What ends a dialogue, answered or not."""
 
 
-def router(book: Book) -> Router:
+def router(book: Source) -> Router:
     routes = Router("silence")
 
     @routes.decide()

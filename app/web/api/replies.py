@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from starlette.responses import Response
 
 from app.accounts.registry import LiveAccount
+from app.conversation.reasons import is_by_rule, reason_of
 from app.conversation.rehearsal import Rehearsal, rehearse
 from app.core.errors import NotFound
 from app.core.incoming import Incoming, Kind
@@ -30,7 +31,7 @@ from app.engines.replies.inputs import (
     FlowInput,
     RuleInput,
 )
-from app.engines.replies.matcher import SENTENCES, Explanation, Hit, RuleKind
+from app.engines.replies.matcher import Explanation, Hit, RuleKind
 from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.engines.support.queries import TraceView, find_trace
 from app.runtime import Runtime
@@ -681,12 +682,12 @@ def _hit_out(hit: Hit) -> RuleHit:
 
 
 def _dry_run_out(tried: Rehearsal, explained: Explanation, lang: Language) -> DryRunOut:
-    by_rule = "rule" in tried.why and explained.winner is not None
+    by_rule = is_by_rule(tried.why, explained)
     return DryRunOut(
         handler=tried.why.get("handler"),
         rule=_hit_out(explained.winner) if by_rule and explained.winner else None,
         binding_id=tried.why.get("binding"),
-        reason=explained.reason(lang) if by_rule else _other_reason(tried, explained, lang),
+        reason=reason_of(tried.why, explained, lang),
         runners_up=[_hit_out(hit) for hit in explained.runners_up] if by_rule else [],
         passed=[
             PassedHit(**_hit_out(one.hit).model_dump(), why=one.lapse) for one in explained.passed
@@ -702,58 +703,6 @@ def _dry_run_out(tried: Rehearsal, explained: Explanation, lang: Language) -> Dr
         apart=tried.apart,
         why=dict(tried.why),
     )
-
-
-_REASONS: Mapping[Language, Mapping[str, str]] = {
-    "zh": {
-        "binding": "绑定「{place}」",
-        "hours": "绑定「{place}」此时不生效",
-        "audience": "绑定「{place}」不对这位关注者生效",
-        "switched_off": "关键词规则和绑定已全部停用，由兜底回复",
-        "silent": "标签「{tag}」的关注者不自动回复",
-        "before": "{handler} 先于关键词规则「{rule}」",
-        "fallback": "没有规则或绑定匹配，由兜底回复",
-        "handler": "由 {handler} 回复",
-    },
-    "en": {
-        "binding": "bound to “{place}”",
-        "hours": "the binding on “{place}” does not hold at this time",
-        "audience": "the binding on “{place}” does not hold for this follower",
-        "switched_off": "keyword rules and bindings are all switched off: the fallback answers",
-        "silent": "followers tagged “{tag}” are not answered by the program",
-        "before": "{handler} is asked before the keyword rule “{rule}”",
-        "fallback": "no rule or binding matches: the fallback answers",
-        "handler": "{handler} answers",
-    },
-}
-
-
-def _other_reason(tried: Rehearsal, explained: Explanation, lang: Language) -> str:
-    """Why no keyword rule answers, and what was passed over."""
-    words = _REASONS[lang]
-    passed = [
-        words[one["why"]].format(place=_place(one)) for one in tried.why.get("passed_bindings", ())
-    ]
-    sentences = [_reason(tried, explained, words), *explained.passed_reasons(lang), *passed]
-    return SENTENCES[lang].join(sentences)
-
-
-def _reason(tried: Rehearsal, explained: Explanation, words: Mapping[str, str]) -> str:
-    why = tried.why
-    if why.get("silent") == "tag":
-        return words["silent"].format(tag=why["tag"])
-    if "binding" in why:
-        return words["binding"].format(place=_place(why))
-    handler = why.get("handler") or ""
-    if handler.startswith("fallback"):
-        return words["switched_off" if "switched_off" in why else "fallback"]
-    if explained.winner is not None:
-        return words["before"].format(handler=handler, rule=explained.winner.name)
-    return words["handler"].format(handler=handler)
-
-
-def _place(binding: Mapping[str, Any]) -> str:
-    return f"{binding['on']} {binding['key']}".rstrip()
 
 
 _ANSWERED: dict[int | None, Literal["passive", "empty", "waiting"]] = {
