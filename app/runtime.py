@@ -46,6 +46,7 @@ from app.engines.followers.inbound import Inbound as FollowersInbound
 from app.engines.followers.recipients import FollowerRecipients
 from app.engines.replies.actions import register
 from app.engines.replies.book import Book
+from app.engines.replies.imports import Imports
 from app.engines.replies.service import Replies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
@@ -103,6 +104,8 @@ class Runtime:
     book: Book
     """Every account's rules, bindings and flows, compiled."""
     replies: Replies
+    imports: Imports
+    """Whole books: as a file, and as they were."""
     writer: Writer[Delivery, Answer]
     deadline: Deadline
     quarantine: Quarantine
@@ -224,6 +227,7 @@ def _build(
         timeout_seconds=HANDLER_SECONDS + 10,
     )
     intake = extensions.intake(floor, tasks.add(apart))
+    replies = Replies(ids, clock, actions, events, audit)
     runtime = Runtime(
         settings=settings,
         clock=clock,
@@ -244,7 +248,8 @@ def _build(
         routing=routing,
         actions=actions,
         book=book,
-        replies=Replies(ids, clock, actions, events, audit),
+        replies=replies,
+        imports=Imports(database, replies),
         writer=extensions.writer(intake.commit, intake.rescue, clock),
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),
