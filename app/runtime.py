@@ -48,6 +48,7 @@ from app.engines.followers.recipients import FollowerRecipients
 from app.engines.replies.actions import register
 from app.engines.replies.book import Book
 from app.engines.replies.figures import Misses
+from app.engines.replies.imports import Imports
 from app.engines.replies.service import Replies
 from app.engines.replies.tallies import Tallies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
@@ -108,6 +109,8 @@ class Runtime:
     replies: Replies
     misses: Misses
     tallying: Tallying
+    imports: Imports
+    """Whole books: as a file, and as they were."""
     writer: Writer[Delivery, Answer]
     deadline: Deadline
     quarantine: Quarantine
@@ -231,6 +234,7 @@ def _build(
         timeout_seconds=HANDLER_SECONDS + 10,
     )
     intake = extensions.intake(floor, tasks.add(apart))
+    replies = Replies(ids, clock, actions, events, audit)
     runtime = Runtime(
         settings=settings,
         clock=clock,
@@ -251,9 +255,10 @@ def _build(
         routing=routing,
         actions=actions,
         book=book,
-        replies=Replies(ids, clock, actions, events, audit),
         misses=Misses(clock, audit),
         tallying=tallying,
+        replies=replies,
+        imports=Imports(database, replies),
         writer=extensions.writer(intake.commit, intake.rescue, clock),
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),

@@ -117,25 +117,28 @@ class _Matching:
         by_id = entry.id if (entry.what, entry.id or 0) in self._book.things else None
         other = self._named.setdefault(name, entry)
         if other is not entry and (by_id is None or not self._known(other)):
-            return self._wrong(
+            self._wrong(
                 entry,
                 f"the same name or key as {other.place}",
                 f"与 {other.place} 重名或重复",
             )
+            return None
         found = [by_id] if by_id else self._by_name.get(name, [])
         if len(found) > 1:
-            return self._wrong(
+            self._wrong(
                 entry,
                 f"{len(found)} rules have this name; give the id of the one that is meant",
                 f"有 {len(found)} 条同名规则，请写明 id",
             )
+            return None
         if not found:
             return 0
         meant = self._meant.setdefault((entry.what, found[0]), entry)
         if meant is not entry:
-            return self._wrong(
+            self._wrong(
                 entry, f"means the same rule as {meant.place}", f"与 {meant.place} 指的是同一条规则"
             )
+            return None
         return found[0]
 
     def _known(self, entry: Entry) -> bool:

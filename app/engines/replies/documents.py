@@ -176,7 +176,7 @@ class _Yaml:
     def read(self) -> Document:
         try:
             for event in yaml.parse(self._text, Loader=_LOADER):
-                self._line = event.start_mark.line + 1
+                self._line = _line(event)
                 take = _TAKE.get(type(event))
                 if take is not None:
                     take(self, event)
@@ -278,6 +278,10 @@ _TAKE: Mapping[type, Callable[[_Yaml, Any], None]] = {
 }
 
 
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
 def _path(stack: Sequence[_Frame]) -> Place:
     """Where the reader is: what is read next, or was read last."""
     place: list[str | int] = []
@@ -339,11 +343,11 @@ def _follow(event: Any, stack: list[_Frame], lines: dict[str, int]) -> None:
     opens = kind in (yaml.SequenceStartEvent, yaml.MappingStartEvent)
     if frame is not None and isinstance(frame.made, dict) and frame.key is None:
         frame.key = getattr(event, "value", "")
-        lines.setdefault(place_of(_path(stack)), event.start_mark.line + 1)
+        lines.setdefault(place_of(_path(stack)), _line(event))
         if opens:
             stack.append(_Frame([] if kind is yaml.SequenceStartEvent else {}))
         return
-    lines.setdefault(place_of(_path(stack)), event.start_mark.line + 1)
+    lines.setdefault(place_of(_path(stack)), _line(event))
     if frame is not None:
         if isinstance(frame.made, list):
             frame.made.append(None)

@@ -7,7 +7,7 @@ is short however big the file, and nothing is ever half applied.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TypeVar
 
 from app.core.ids import AccountId
@@ -31,17 +31,10 @@ from app.engines.replies.history import (
 )
 from app.engines.replies.service import Replies
 
+P = TypeVar("P")
 T = TypeVar("T")
 TRIES = 3
 """A plan is made anew when the book changed meanwhile and the caller named no version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What was done, and the book's version now."""
-
-    plan: Plan
-    version: int
 
 
 class Imports:
@@ -119,10 +112,9 @@ class Imports:
         *,
         source: Source,
         note: str = "",
-    ) -> Applied:
-        """Raises `VersionConflict` when the book moved since the plan was made."""
-        version = await self._replies.apply(tx, actor, account_id, plan, source=source, note=note)
-        return Applied(plan, version)
+    ) -> int:
+        """The book's version then. Raises `VersionConflict` when it moved since the plan was made."""
+        return await self._replies.apply(tx, actor, account_id, plan, source=source, note=note)
 
     async def _read(self, account_id: AccountId) -> WrittenBook:
         return await self._database.read(lambda tx: self._replies.read_book(tx, account_id))
@@ -138,15 +130,10 @@ def _touched(changes: list[Change]) -> int:
 
 
 async def planned_and_done(
-    plan: Callable[[], Awaitable[Plan]],
-    do: Callable[[Plan], Awaitable[T]],
-    *,
-    again: bool,
+    plan: Callable[[], Awaitable[P]], do: Callable[[P], Awaitable[T]], *, again: bool
 ) -> T:
-    """Plans and does; with `again`, once more from the start when the book moved in between."""
+    """Plans and does; with `again`, anew from the start when the book moved in between."""
     for _ in range(TRIES - 1 if again else 0):
-        try:
+        with suppress(VersionConflict):
             return await do(await plan())
-        except VersionConflict:
-            continue
     return await do(await plan())

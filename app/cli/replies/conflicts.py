@@ -1,24 +1,18 @@
 """`replies conflicts`: what an account answers, looked at from the command line."""
 
-from typing import Annotated
-
 import typer
 
 from app.accounts.errors import NoSuchAccount
 from app.accounts.queries import find_by_slug
 from app.cli.office import Office, in_office
+from app.cli.replies.desk import Slug
 from app.core.ids import AccountId
 from app.db.tx import Tx
 from app.engines.replies.compiled import Stored, compile_words
 from app.engines.replies.conflicts import Finding, find_conflicts
 from app.engines.replies.queries import read_stored
 
-app = typer.Typer(help="关键词规则 · Keyword rules", no_args_is_help=True)
 
-Slug = Annotated[str, typer.Option("--account", help="公众号代号 · slug of the account")]
-
-
-@app.command("conflicts")
 def conflicts(account: Slug) -> None:
     """列出互相冲突的规则：永远不会生效的、同优先级同词的、盖住其他规则的。
 
