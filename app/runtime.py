@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from app.conversation.router import Router, Routing
 from app.conversation.tallying import Tallying
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
+from app.core.decisions import AccountView
 from app.core.ids import AccountId, Ids
 from app.core.log import get_logger
 from app.core.rng import Rng, SystemRng
@@ -47,6 +49,7 @@ from app.engines.followers.inbound import Inbound as FollowersInbound
 from app.engines.followers.recipients import FollowerRecipients
 from app.engines.replies.actions import register
 from app.engines.replies.book import Book
+from app.engines.replies.compiled import Stored
 from app.engines.replies.figures import Misses
 from app.engines.replies.imports import Imports
 from app.engines.replies.service import Replies
@@ -54,6 +57,7 @@ from app.engines.replies.tallies import Tallies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
 from app.handlers import builtin
+from app.handlers.offline import Offline
 from app.wechat.client import WechatApi
 from app.wechat.http import open_http
 from app.wechat.token_store import SqlTokenStore
@@ -111,6 +115,8 @@ class Runtime:
     tallying: Tallying
     imports: Imports
     """Whole books: as a file, and as they were."""
+    offline: Callable[[Stored, AccountView], Offline]
+    """Rules that stand still, over the handlers and actions of this installation."""
     writer: Writer[Delivery, Answer]
     deadline: Deadline
     quarantine: Quarantine
@@ -259,6 +265,7 @@ def _build(
         tallying=tallying,
         replies=replies,
         imports=Imports(database, replies),
+        offline=partial(Offline, actions=extensions.actions, routers=extensions.routers),
         writer=extensions.writer(intake.commit, intake.rescue, clock),
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),

@@ -66,6 +66,13 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _steps(value: object) -> object:
+    """Counted before they are looked at: pydantic counts those that are right."""
+    if isinstance(value, list | tuple) and not 0 < len(value) <= STEPS:
+        raise PydanticCustomError("step_count", "1 to {most} steps are needed", {"most": STEPS})
+    return value
+
+
 def _pattern(value: str) -> str:
     try:
         check_pattern(value)
@@ -110,7 +117,7 @@ Name = Annotated[str, _TYPED, StringConstraints(min_length=1, max_length=200), _
 Texts = Annotated[
     tuple[Annotated[str, _TYPED, StringConstraints(max_length=8192)], ...],
     BeforeValidator(_listed),
-    Field(min_length=1, max_length=20),
+    Field(max_length=20),
 ]
 
 
@@ -218,7 +225,7 @@ class Conversation(_Written):
     follower: FollowerInput = FollowerInput()
     at: Annotated[datetime, BeforeValidator(_moment)] | None = None
     """When it begins; without a zone in the account's, left out: now."""
-    steps: Annotated[tuple[StepInput, ...], Field(min_length=1, max_length=STEPS)]
+    steps: Annotated[tuple[StepInput, ...], BeforeValidator(_steps)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ _CHINESE: Mapping[str, str] = {
     "synonym_twice": "「{word}」在同义词中出现了两次",
     "quote_it": "请加引号，否则会被读作“是/否”",
     "bad_pattern": "{problem}",
+    "step_count": "须有 1 到 {most} 步",
     "bad_wait": "写法如 40m、2h、1h30m、3d",
     "long_wait": "须长于零，最多 366 天",
     "bad_moment": "写法如 2026-10-01T12:00",

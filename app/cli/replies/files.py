@@ -63,7 +63,7 @@ def import_(
     Show what a file would change; --apply does it, whole or not at all. With mistakes in the file
     all of them are listed, and the command exits with 1.
     """
-    raw = _read(file)
+    raw = read_file(file)
     named: Mode = "merge" if mode is Modes.MERGE else "replace"
 
     async def work(desk: Desk) -> tuple[Plan, int | None]:
@@ -97,7 +97,7 @@ def tell(plan: Plan, version: int | None) -> None:
         typer.echo(f"已执行，现为版本 {version} · done, version {version} now")
 
 
-def _read(file: str) -> bytes:
+def read_file(file: str) -> bytes:
     """One byte more than allowed at most, which is refused like any other mistake."""
     if file == "-":
         return sys.stdin.buffer.read(MOST_BYTES + 1)

@@ -17,7 +17,7 @@ from app.db.tx import Tx
 from app.engines.replies.book_plan import Mode, Plan, WrittenBook
 from app.engines.replies.bundle import plan_file, sorts, write_bundle
 from app.engines.replies.changes import SETTINGS, Change
-from app.engines.replies.documents import Format
+from app.engines.replies.documents import Document, Format
 from app.engines.replies.errors import VersionConflict
 from app.engines.replies.history import (
     Kept,
@@ -30,6 +30,7 @@ from app.engines.replies.history import (
     undoing,
 )
 from app.engines.replies.service import Replies
+from app.engines.replies.standing import book_of_document
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -48,6 +49,10 @@ class Imports:
             {word: shelf.checked for word, shelf in shelves.items()},
             {word: shelf.name_of for word, shelf in shelves.items()},
         )
+
+    def read_file(self, document: Document) -> WrittenBook:
+        """The book that a file describes by itself, beside nothing. Raises `Mistakes`."""
+        return book_of_document(document, self._sorts)
 
     async def export(self, account_id: AccountId, form: Format) -> tuple[str, int]:
         """The whole book as one file, and its version."""

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.web.api import accounts, bundle, replies, tallies, timeshift, versions
+from app.web.api import accounts, bundle, replies, tallies, tester, timeshift, versions
 from app.web.errors import RESPONSES
 
 
@@ -12,6 +12,7 @@ def api(*, demo: bool = False) -> APIRouter:
     root.include_router(accounts.router)
     root.include_router(replies.router)
     root.include_router(tallies.router)
+    root.include_router(tester.router)
     root.include_router(bundle.router)
     root.include_router(versions.router)
     if demo:
