@@ -107,7 +107,7 @@ class _State:
     """The last answer, whose options may be tapped."""
 
 
-class Tester:
+class Player:
     """Runs conversations against one source of rules. Routing and source belong together."""
 
     def __init__(self, routing: Routing, source: Source, account: AccountView) -> None:
@@ -231,11 +231,9 @@ def _advance(state: _State, snap: Snapshot, decision: Decision) -> None:
     state.shown = tuple(merge(step for step in steps if not isinstance(step, Effect)))
     if not apart and decision.flow is not KEEP:
         state.flow = decision.flow
-    for step in steps:
-        if isinstance(step, TagFollower):
-            state.tags |= {step.name}
-        elif isinstance(step, UntagFollower):
-            state.tags -= {step.name}
+    # Kinds of effects are applied one after the other, whatever the order of the steps.
+    state.tags |= {step.name for step in steps if isinstance(step, TagFollower)}
+    state.tags -= {step.name for step in steps if isinstance(step, UntagFollower)}
     if decision.missed:
         state.misses += 1
     elif decision.steps or apart:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from app.conversation.router import Router, Routing
-from app.conversation.tester import Tester
+from app.conversation.tester import Player
 from app.core.actions import Action
 from app.core.decisions import AccountView
 from app.engines.replies.compiled import Broken, Stored
@@ -12,7 +12,7 @@ from app.handlers import builtin
 
 
 class Offline:
-    """A book as it would answer; `tester` runs conversations against it."""
+    """A book as it would answer; `player` runs conversations against it."""
 
     def __init__(
         self,
@@ -27,4 +27,4 @@ class Offline:
         self.version = stored.version
         self.broken: tuple[Broken, ...] = book.compiled.broken
         """What of the book cannot be used here."""
-        self.tester = Tester(Routing(builtin(book, routers)), book, account)
+        self.player = Player(Routing(builtin(book, routers)), book, account)

@@ -76,7 +76,7 @@ BOOK = stored(
 
 
 def run(text: str, book: Stored = BOOK, **more: Any) -> list[Outcome]:
-    tester = Offline(book, ACCOUNT, **more).tester
+    tester = Offline(book, ACCOUNT, **more).player
     return [tester.run(one, NOW) for one in read_script(text.encode()).conversations]
 
 
@@ -103,7 +103,7 @@ def test_the_sample_of_the_documents_passes_against_the_demo_s_shop() -> None:
     offline = Offline(book, shop)
     assert offline.broken == ()
     script = read_script(SAMPLE.read_bytes())
-    outcomes = [offline.tester.run(one, NOW) for one in script.conversations]
+    outcomes = [offline.player.run(one, NOW) for one in script.conversations]
     found = report(outcomes, None, (), "zh")
     wrong = [
         (one.name, step.number, failure)

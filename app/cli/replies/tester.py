@@ -103,7 +103,7 @@ def _run(script: Script, view: AccountView, book: Stored, other: Stored | None) 
 
     def outcomes(stored: Stored) -> tuple[list[Outcome], tuple[Broken, ...]]:
         offline = Offline(stored, view)
-        return [offline.tester.run(one, now) for one in script.conversations], offline.broken
+        return [offline.player.run(one, now) for one in script.conversations], offline.broken
 
     came, broken = outcomes(book)
     return report(came, None if other is None else outcomes(other)[0], broken, "zh")

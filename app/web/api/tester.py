@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from app.accounts.registry import LiveAccount
 from app.conversation.report import Report, report
 from app.conversation.script import Script, read_script
-from app.conversation.tester import Outcome, Tester
+from app.conversation.tester import Outcome, Player
 from app.core.text import Language
 from app.engines.replies.compiled import Broken
 from app.engines.replies.standing import stored_of
@@ -65,7 +65,7 @@ async def run_conversations(
     tester, broken = await _tester(runtime, found, script, version)
     other = None
     if against is not None:
-        other = (await _of_version(runtime, found, against)).tester
+        other = (await _of_version(runtime, found, against)).player
     now = runtime.clock.now()
     lang = language_of(request.headers)
     return await asyncio.to_thread(_run, script, tester, other, broken, now, lang)
@@ -73,17 +73,17 @@ async def run_conversations(
 
 async def _tester(
     runtime: Runtime, found: LiveAccount, script: Script, version: int | None
-) -> tuple[Tester, tuple[Broken, ...]]:
+) -> tuple[Player, tuple[Broken, ...]]:
     if script.book is not None:
         book = await asyncio.to_thread(runtime.imports.read_file, script.book)
         offline = await asyncio.to_thread(runtime.offline, stored_of(book), found.view)
-        return offline.tester, offline.broken
+        return offline.player, offline.broken
     if version is not None:
         offline = await _of_version(runtime, found, version)
-        return offline.tester, offline.broken
+        return offline.player, offline.broken
     await runtime.book.refresh([found.id])
     current = runtime.book.current(found.id)
-    return Tester(runtime.routing, runtime.book, found.view), current.broken
+    return Player(runtime.routing, runtime.book, found.view), current.broken
 
 
 async def _of_version(runtime: Runtime, found: LiveAccount, version: int) -> Offline:
@@ -93,15 +93,15 @@ async def _of_version(runtime: Runtime, found: LiveAccount, version: int) -> Off
 
 def _run(
     script: Script,
-    tester: Tester,
-    other: Tester | None,
+    tester: Player,
+    other: Player | None,
     broken: tuple[Broken, ...],
     now: datetime,
     lang: Language,
 ) -> Report:
     """Up to 20,000 steps, twice: in a thread, so that deliveries are answered meanwhile."""
 
-    def outcomes(by: Tester) -> list[Outcome]:
+    def outcomes(by: Player) -> list[Outcome]:
         return [by.run(conversation, now) for conversation in script.conversations]
 
     return report(outcomes(tester), None if other is None else outcomes(other), broken, lang)
