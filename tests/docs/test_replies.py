@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from app.conversation.script import DOINGS, KINDS, Expectation, read_script
 from app.core.actions import ActionRegistry
 from app.core.ids import AccountId
 from app.engines.replies import flows
@@ -78,3 +79,15 @@ def test_the_readme_s_calls_are_taken(name: str, registry: ActionRegistry) -> No
     rule, dry_run = re.findall(r"-d '(.*?)'$", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE)
     parse_answers(RuleInput.model_validate_json(rule).answers, registry)
     assert DryRun.model_validate_json(dry_run).text
+
+
+def test_the_sample_conversations_are_taken() -> None:
+    (block,) = re.findall(r"```yaml\n(- name.*?)```", TEXT, re.DOTALL)
+    (conversation,) = read_script(block.encode()).conversations
+    assert len(conversation.steps) == 4
+
+
+def test_every_step_and_every_expectation_is_told() -> None:
+    assert _column("step") == set(DOINGS)
+    assert _column("to expect") == set(Expectation.model_fields)
+    assert [kind for kind in KINDS if f"`{kind}`" not in TEXT] == []
