@@ -25,6 +25,7 @@ from app.engines.replies.checks import (
     refuse_while_started,
     stored_answers,
 )
+from app.engines.replies.compiled import collect
 from app.engines.replies.errors import DuplicateBinding, DuplicateFlow, VersionConflict
 from app.engines.replies.flows import checked, prepare
 from app.engines.replies.history import Source, current_version, record
@@ -43,8 +44,9 @@ class Rules(Shelf[RuleView, RuleInput]):
 
     def check(self, data: RuleInput) -> dict[str, Any]:
         if data.kind is RuleKind.PATTERN:
-            for place, word in enumerate(data.words):
-                _check_pattern(word, f"words[{place}]")
+            collect(
+                lambda place, word: _check_pattern(word, f"words[{place}]"), enumerate(data.words)
+            )
         return {
             "name": data.name.strip(),
             "kind": data.kind.value,
