@@ -16,11 +16,12 @@ SYNONYMS = (
     ("vip", "会员", "贵宾"),
 )
 TAGS = ("vip", "新客", "批发", "员工")
-TOPICS = (
+_TOPICS = (
     "咖啡 拿铁 奶茶 蛋糕 面包 发票 外卖 停车 包间 生日 团购 积分 优惠券 会员卡 订单 退货 地址 营业时间 "
     "价格 wifi 无线网 打印 充电 宠物 儿童 加盟 招聘 投诉 开到几点 怎么走 coffee latte menu 3.5折 a-b"
-).split()
-FILLERS = "今天 明天 我 你们 请问 有 吗 的 呢 啊 可以 想 要 一下 店里 大杯 好 多 x1 ok 7".split()
+)
+_FILLERS = "今天 明天 我 你们 请问 有 吗 的 呢 啊 可以 想 要 一下 店里 大杯 好 多 x1 ok 7"
+TOPICS, FILLERS = _TOPICS.split(), _FILLERS.split()
 PUNCTUATION = ("？", "！", "，", "。", "…", "～", "?", "!", ",", ".", "；", "“", "）")
 PATTERNS: tuple[tuple[str, Callable[[random.Random], str]], ...] = (
     (r"单号\d{4,6}", lambda r: f"单号{r.randint(1000, 999999)}"),

@@ -116,7 +116,7 @@ def in_time(hours: dict[str, object], at: datetime) -> bool:
 
 def moment(day: date, time: str) -> datetime:
     hour, minute = time.split(":")
-    midnight = datetime(day.year, day.month, day.day)
+    midnight = datetime.combine(day, datetime.min.time())
     return midnight + timedelta(hours=int(hour), minutes=int(minute))
 
 
