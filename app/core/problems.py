@@ -4,9 +4,12 @@ Pydantic says it in English only; what it says most often is known here in Chine
 the problem. Validators of ours raise `PydanticCustomError` with a type that stands here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from app.core.errors import Invalid
 from app.core.text import Language
 
 _PREFIX = "Value error, "
@@ -50,3 +53,32 @@ def problem(found: Mapping[str, Any], lang: Language) -> str:
     if template is None:
         return str(found["msg"]).removeprefix(_PREFIX)
     return template.format(**{"min_length": 1, **found.get("ctx", {})})
+
+
+def place(location: Iterable[int | str], within: str = "") -> str:
+    """`steps[1].ask`: where in something written a part of it stands."""
+    for part in location:
+        if isinstance(part, int):
+            within += f"[{part}]"
+        else:
+            within += f".{part}" if within else part
+    return within
+
+
+def invalid(error: ValidationError, field: str = "") -> Invalid:
+    """Everything that pydantic found, as one error; `field` is what was looked at."""
+    found = [
+        Invalid(
+            field=place(one["loc"], field) or field,
+            problem=problem(one, "en"),
+            chinese=problem(one, "zh"),
+        )
+        for one in error.errors(include_url=False)
+    ]
+    return all_of(found)
+
+
+def all_of(found: Iterable[Invalid]) -> Invalid:
+    """Several errors, at least one, as one."""
+    first, *others = (each for one in found for each in one.every)
+    return Invalid(first.chinese, others, **first.details)

@@ -1,5 +1,7 @@
 """Keyword rules."""
 
+from dataclasses import replace
+
 from app.conversation.filters import OfKind
 from app.conversation.router import Decide, Router
 from app.core.actions import run
@@ -21,8 +23,11 @@ def rule(book: Book) -> Decide:
         hit = compiled.matcher.find(snap.incoming.text)
         if hit is None:
             return None
+        answer = pick(compiled.answers[hit.rule_id], snap.key)
+        if any(action.hears for action in answer):
+            snap = replace(snap, called_by=hit.word)
         why = {"rule": str(hit.rule_id), "name": hit.name, "kind": hit.kind.value, "word": hit.word}
-        return run(pick(compiled.answers[hit.rule_id], snap.key), snap, why)
+        return run(answer, snap, why)
 
     return rule
 

@@ -79,6 +79,11 @@ class Shelf(ABC, Generic[View, Data]):
     async def find(self, tx: Tx, account_id: AccountId, number: int) -> View | None:
         """The one of this account, or None."""
 
+    async def superseded(
+        self, tx: Tx, account_id: AccountId, gone: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        """Told before these are replaced or deleted, by whatever way, each by id as it was."""
+
     async def get(self, tx: Tx, account_id: AccountId, number: int) -> View:
         """Raises `NotFound`, also for another account's."""
         view = await self.find(tx, account_id, number)
@@ -111,6 +116,7 @@ class Shelf(ABC, Generic[View, Data]):
         before = await self.get(tx, account_id, number)
         values = self.check(data)
         await self.allow(tx, account_id, values, before)
+        await self.superseded(tx, account_id, [(number, self._audited(before))])
         touched = await tx.run(
             update(self.table)
             .where(self.table.id == number, self.table.version == version)
@@ -135,6 +141,7 @@ class Shelf(ABC, Generic[View, Data]):
         await bump(tx, account_id)
         before = await self.get(tx, account_id, number)
         await self.allow_delete(tx, before)
+        await self.superseded(tx, account_id, [(number, self._audited(before))])
         statement = delete(self.table).where(self.table.id == number)
         if version is not None:
             statement = statement.where(self.table.version == version)
