@@ -50,8 +50,13 @@ def checked(written: object, *, field: str = "plan") -> FlowPlan:
 
 
 def _found(error: ValidationError, field: str) -> Iterator[Invalid]:
-    """Marks of which sort of step it is (`~ask`) are of the program's own."""
-    for one in error.errors(include_url=False):
+    """Marks of which sort of step it is (`~ask`) are the program's own. A list that is found too
+    short because its items are wrong, is not told too."""
+    every = error.errors(include_url=False)
+    for one in every:
+        inside = [other for other in every if other["loc"][: len(one["loc"])] == one["loc"]]
+        if one["type"] == "too_short" and len(inside) > 1:
+            continue
         where = [part for part in one["loc"] if not str(part).startswith("~")]
         yield Invalid(
             field=place(where, field), problem=problem(one, "en"), chinese=problem(one, "zh")
@@ -238,16 +243,14 @@ def _unreachable(plan: FlowPlan, graph: list[list[int]], field: str) -> Iterator
 
 def _placeholders(plan: FlowPlan, before: list[set[str]], field: str) -> Iterator[Invalid]:
     for number, step in enumerate(plan.steps):
-        at = f"{field}.steps[{number}]"
-        match step:
-            case Question():
-                used = names_in([step.ask, step.retry])
-            case Doing():
-                used = names_in(step.do)
-            case HandingOver():
-                used = names_in(step.hand_over)
-        yield from _unsaved(used - before[number], at)
+        yield from _unsaved(_used(step) - before[number], f"{field}.steps[{number}]")
     yield from _unsaved(names_in(plan.finish) - before[-1], f"{field}.finish")
+
+
+def _used(step: Question | Doing | HandingOver) -> set[str]:
+    if isinstance(step, Question):
+        return names_in([step.ask, step.retry])
+    return names_in(step.do if isinstance(step, Doing) else step.hand_over)
 
 
 def _unsaved(names: set[str], field: str) -> Iterator[Invalid]:

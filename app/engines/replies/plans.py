@@ -145,7 +145,9 @@ class HandingOver(BaseModel):
 def _step_kind(written: Any) -> str:
     if isinstance(written, dict):
         return "~do" if "do" in written else "~hand" if "hand_over" in written else "~ask"
-    return {Doing: "~do", HandingOver: "~hand"}.get(type(written), "~ask")
+    if isinstance(written, Doing):
+        return "~do"
+    return "~hand" if isinstance(written, HandingOver) else "~ask"
 
 
 FlowStep = Annotated[

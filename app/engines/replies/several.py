@@ -98,7 +98,7 @@ def _compact(text: str, called_by: str) -> str:
     text = normalise(text)
     if called_by:
         text = text.replace(normalise(called_by), " ", 1)
-    return _SPACED_PHONE.sub(r" \1\2\3 ", text).strip()
+    return _SPACED_PHONE.sub(r"\1\2\3", text).strip()
 
 
 def _assigned(
@@ -130,11 +130,13 @@ class _Chunk:
 
     def parts(self) -> list[_Part] | None:
         """What stands in it; None when something is not understood, or in two ways."""
-        ways = [way for way in (self._as_asked(), self._as_choice(), self._scanned()) if way]
-        if not ways:
-            return [] if self._scanned() == [] else None
-        distinct = {tuple((p.value, p.places) for p in way): way for way in ways}
-        return next(iter(distinct.values())) if len(distinct) == 1 else None
+        scanned = self._scanned()
+        ways = [way for way in (self._as_asked(), self._as_choice(), scanned) if way]
+        if not ways and scanned is not None:
+            return []  # courtesies alone
+        meant = [way for way in ways if all(part.places for part in way)]
+        distinct = {tuple((part.value, part.places) for part in way) for way in meant}
+        return meant[0] if len(distinct) == 1 else None
 
     def _of_kind(self, expect: str) -> dict[int, Question]:
         return {n: q for n, q in self._questions.items() if q.expect == expect}
