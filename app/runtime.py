@@ -18,6 +18,7 @@ from app.conversation.delivery import Answer, Delivery
 from app.conversation.intake import Floor, Intake
 from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
+from app.conversation.upkeep import FlowUpkeep
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
 from app.core.ids import AccountId, Ids
@@ -49,7 +50,9 @@ from app.engines.replies.book import Book
 from app.engines.replies.imports import Imports
 from app.engines.replies.service import Replies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
+from app.engines.support import actions as support_actions
 from app.engines.support.inbound import Inbound as SupportInbound
+from app.engines.support.moves import HandOverKind, ReturnToBotKind
 from app.handlers import builtin
 from app.wechat.client import WechatApi
 from app.wechat.http import open_http
@@ -177,6 +180,7 @@ def _build(
     actions = ActionRegistry(extensions.actions)
     book = Book(database, actions, clock)
     register(actions, book)
+    support_actions.register(actions)
     events = Events(clock, [book.on_events])
     accounts = AccountRegistry(database, vault, clock, audit)
     tasks = Tasks()
@@ -188,6 +192,7 @@ def _build(
     Sender(database, tasks, jobs, outbox, recipients, events, _sending_api(accounts, wechat), clock)
     timetable = Timetable(database, jobs, clock)
     Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
+    FlowUpkeep(database, tasks, timetable, clock)
     worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
     wake = Wake(listen_url(settings))
     runner = Runner(
@@ -211,7 +216,15 @@ def _build(
         ids=ids,
         clock=clock,
         routing=routing,
-        kinds=EffectKinds([TagKind(ids, clock), UntagKind(ids, clock), *extensions.kinds]),
+        kinds=EffectKinds(
+            [
+                TagKind(ids, clock),
+                UntagKind(ids, clock),
+                HandOverKind(),
+                ReturnToBotKind(),
+                *extensions.kinds,
+            ]
+        ),
         followers=FollowersInbound(ids),
         support=SupportInbound(ids),
         events=events,

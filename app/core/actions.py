@@ -26,6 +26,9 @@ class Action(BaseModel, ABC):
     needs_send: ClassVar[bool] = False
     """Whether the account must be able to send customer messages."""
 
+    hears: ClassVar[bool] = False
+    """Whether it may use what was said beside the words of the rule (`Snapshot.called_by`)."""
+
     @abstractmethod
     def decide(self, snap: Snapshot) -> Decision:
         """What this action does for this contact; pure."""
@@ -83,7 +86,9 @@ class ActionRegistry:
 
 
 def run(actions: Sequence[Action], snap: Snapshot, why: Mapping[str, Any]) -> Decision:
-    """The decisions of several actions as one: steps in order, the last word on the flow wins."""
+    """The decisions of several actions as one: steps in order, the last word on the flow wins.
+
+    `why` names who runs them; what an action adds of its own, such as the flow it began, stays."""
     steps: list[Step] = []
     flow: FlowState | Keep | None = KEEP
     for action in actions:
@@ -91,4 +96,6 @@ def run(actions: Sequence[Action], snap: Snapshot, why: Mapping[str, Any]) -> De
         steps.extend(part.steps)
         if part.flow is not KEEP:
             flow = part.flow
+        if part.why:
+            why = {**part.why, **why}
     return Decision(steps=tuple(steps), flow=flow, why=why)
