@@ -20,6 +20,7 @@ from app.conversation.intake import Floor, Intake
 from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
 from app.conversation.tallying import Tallying
+from app.conversation.upkeep import FlowUpkeep
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
 from app.core.decisions import AccountView
@@ -55,7 +56,9 @@ from app.engines.replies.imports import Imports
 from app.engines.replies.service import Replies
 from app.engines.replies.tallies import Tallies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
+from app.engines.support import actions as support_actions
 from app.engines.support.inbound import Inbound as SupportInbound
+from app.engines.support.moves import HandOverKind, ReturnToBotKind
 from app.handlers import builtin
 from app.handlers.offline import Offline
 from app.wechat.client import WechatApi
@@ -188,6 +191,7 @@ def _build(
     actions = ActionRegistry(extensions.actions)
     book = Book(database, actions, clock)
     register(actions, book)
+    support_actions.register(actions)
     events = Events(clock, [book.on_events])
     accounts = AccountRegistry(database, vault, clock, audit)
     tasks = Tasks()
@@ -201,6 +205,7 @@ def _build(
     Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
     tallies = Tallies(clock, lambda account, text: book.current(account).comparable_text(text))
     tallying = Tallying(database, clock, tasks, timetable, tallies)
+    FlowUpkeep(database, tasks, timetable, clock)
     worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
     wake = Wake(listen_url(settings))
     runner = Runner(
@@ -224,7 +229,15 @@ def _build(
         ids=ids,
         clock=clock,
         routing=routing,
-        kinds=EffectKinds([TagKind(ids, clock), UntagKind(ids, clock), *extensions.kinds]),
+        kinds=EffectKinds(
+            [
+                TagKind(ids, clock),
+                UntagKind(ids, clock),
+                HandOverKind(),
+                ReturnToBotKind(),
+                *extensions.kinds,
+            ]
+        ),
         followers=FollowersInbound(ids),
         support=SupportInbound(ids),
         events=events,

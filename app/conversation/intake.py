@@ -26,7 +26,7 @@ from app.conversation.records import (
     wx_msg_id,
 )
 from app.conversation.router import Routing
-from app.conversation.state import read_flows, write_flows
+from app.conversation.state import FlowChange, read_flows, write_flows
 from app.core.clock import Clock
 from app.core.decisions import KEEP, ConversationView, Decision, Effect, FollowerView, Snapshot
 from app.core.ids import Ids, MessageId
@@ -47,6 +47,7 @@ from app.engines.followers.inbound import Locked, Who
 from app.engines.followers.tags import read_tags
 from app.engines.support import inbound as support
 from app.engines.support.inbound import Turn
+from app.engines.support.moves import Move
 
 APART_LEASE_SECONDS = 30.0
 _LOG = get_logger(__name__)
@@ -213,7 +214,11 @@ class Intake:
                     tags.get(follower.id, frozenset()),
                 ),
                 conversation=ConversationView(
-                    conversation.id, conversation.state, conversation.misses
+                    conversation.id,
+                    conversation.state,
+                    conversation.misses,
+                    conversation.queued_at,
+                    conversation.said_at,
                 ),
                 flow=flows.get(follower.id),
                 now=now,
@@ -287,7 +292,7 @@ class Intake:
             if c.decision.flow is not KEEP
         ]
         if flows:
-            await write_flows(tx, flows, floor.clock.now())
+            await self.move(tx, flows)
         await windows.grant(tx, [g for case in cases if (g := grant_of(case)) is not None])
         for case, turn in zip(cases, turns, strict=True):
             await self._settle(tx, case, turn)
@@ -297,6 +302,10 @@ class Intake:
             if c.fault is not None
         ]
         await floor.events.emit(tx, [*events, *faults])
+
+    async def move(self, tx: Tx, flows: Sequence[FlowChange]) -> None:
+        """Where followers stand in dialogues, in the transaction of what they were answered."""
+        await write_flows(tx, flows, self._floor.clock.now())
 
     def _turn(self, case: Case) -> Turn:
         delivery, incoming = case.delivery, case.delivery.incoming
@@ -316,6 +325,7 @@ class Intake:
             silent=not (case.decision.steps or case.decision.apart),
             trace=case.decision.why,
             said=said,
+            move=next((s for s in case.decision.steps if isinstance(s, Move)), None),
         )
 
     async def _settle(self, tx: Tx, case: Case, turn: Turn) -> None:

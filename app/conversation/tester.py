@@ -35,6 +35,7 @@ from app.engines.replies.conditions import Situation
 from app.engines.replies.matcher import Explanation
 from app.engines.replies.source import Source
 from app.engines.replies.understanding import UNSUPPORTED
+from app.engines.support.moves import HandOver, Move
 
 _CONVERSATION = ConversationId(0)
 _MEDIA = "test-media"
@@ -103,8 +104,18 @@ class _State:
     misses: int = 0
     stands: str = "bot"
     """`cs_conversation.state`."""
+    queued_at: datetime | None = None
+    said_at: datetime | None = None
     shown: tuple[Reply, ...] = ()
     """The last answer, whose options may be tapped."""
+
+    def view(self) -> ConversationView:
+        """As it is read before a decision: two of the times are known while `queued` alone."""
+        if self.stands != "queued":
+            return ConversationView(_CONVERSATION, self.stands, self.misses)
+        return ConversationView(
+            _CONVERSATION, self.stands, self.misses, self.queued_at, self.said_at
+        )
 
 
 class Player:
@@ -144,7 +155,7 @@ class Player:
             key=step.key or f"test:{name}:{number}",
             incoming=incoming_of(step, state.subscribed, state.shown),
             follower=FollowerView(NOBODY, state.new, state.subscribed, state.tags),
-            conversation=ConversationView(_CONVERSATION, state.stands, state.misses),
+            conversation=state.view(),
             flow=state.flow,
             now=state.now,
         )
@@ -238,10 +249,22 @@ def _advance(state: _State, snap: Snapshot, decision: Decision) -> None:
         state.misses += 1
     elif decision.steps or apart:
         state.misses = 0
-    if kind is Kind.UNFOLLOW:
-        state.stands = "resolved"
-    elif state.stands == "resolved":
-        state.stands = "bot"
+    if state.shown:
+        state.said_at = state.now
+    move = next((step for step in steps if isinstance(step, Move)), None)
+    _move(state, kind, move)
     if kind in (Kind.FOLLOW, Kind.UNFOLLOW):
         state.subscribed = kind is Kind.FOLLOW
     state.new = False
+
+
+def _move(state: _State, kind: Kind, move: Move | None) -> None:
+    """Who the conversation is with afterwards."""
+    if kind is Kind.UNFOLLOW:
+        state.stands = "resolved"
+    elif move is not None:
+        state.stands = move.to_state
+    elif state.stands == "resolved":
+        state.stands = "bot"
+    if move is not None:
+        state.queued_at = state.now if isinstance(move, HandOver) else None

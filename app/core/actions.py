@@ -26,6 +26,9 @@ class Action(BaseModel, ABC):
     needs_send: ClassVar[bool] = False
     """Whether the account must be able to send customer messages."""
 
+    hears: ClassVar[bool] = False
+    """Whether it may use what was said beside the words of the rule (`Snapshot.called_by`)."""
+
     @abstractmethod
     def decide(self, snap: Snapshot) -> Decision:
         """What this action does for this contact; pure."""

@@ -43,6 +43,10 @@ class ConversationView:
     """`bot`, `queued`, `assigned`, `snoozed` or `resolved`."""
     misses: int = 0
     """Contacts in a row that no handler had an answer to."""
+    queued_at: datetime | None = None
+    """While `queued`: since when a person is wanted."""
+    said_at: datetime | None = None
+    """While `queued`: when the follower last heard from us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,18 @@ class FlowState:
 
     flow: str
     step: int
+    """The question asked, by its place in the plan."""
     answers: Mapping[str, Any]
+    """Also to questions that come later, where one message answered several."""
     expires_at: datetime
+    version: int = 0
+    """The flow as it was at the beginning (`Flow.edition`); 0 for the newest."""
+    path: tuple[int, ...] = ()
+    """The questions answered so far, for going back; -1 where something was done for good."""
+    paused: bool = False
+    """A person held the conversation; the question is asked again afterwards."""
+    misses: int = 0
+    """Answers in a row that were not understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,10 @@ class Snapshot:
     flow: FlowState | None
     now: datetime
     windows: tuple[WindowView, ...] = ()
+    called_by: str = ""
+    """The words of the rule that answers, where an action may want to know what else was said."""
+    nested: int = 0
+    """How many dialogues have begun one out of the other for this contact."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 from app.conversation.router import Router
 from app.engines.replies.source import Source
-from app.handlers import bindings, fallback, flows, keywords, options, silence
+from app.handlers import bindings, fallback, flows, held, keywords, options, queued, silence
 
 
 def builtin(book: Source, plugins: Sequence[Router] = ()) -> list[Router]:
     """Every router of the installation; those of plugins go before `fallback`, the last."""
     rule, bound = keywords.rule(book), bindings.bound(book)
     return [
+        held.router(),
         flows.router(book),
+        queued.router(),
         silence.router(book),
         options.router(rule, bound),
         keywords.router(rule),

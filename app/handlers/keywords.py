@@ -1,5 +1,6 @@
 """Keyword rules."""
 
+from dataclasses import replace
 from typing import Any
 
 from app.conversation.filters import OfKind
@@ -35,7 +36,10 @@ def rule(book: Source) -> Decide:
         }
         if passed:
             why["passed_rules"] = _named(passed)
-        return run(pick(compiled.answers[hit.rule_id], snap.key), snap, why)
+        answer = pick(compiled.answers[hit.rule_id], snap.key)
+        if any(action.hears for action in answer):
+            snap = replace(snap, called_by=hit.word)
+        return run(answer, snap, why)
 
     return rule
 

@@ -8,6 +8,7 @@ from app.core.actions import Action
 from app.core.decisions import AccountView
 from app.engines.replies.compiled import Broken, Stored
 from app.engines.replies.source import FixedBook
+from app.engines.support.actions import HandOff
 from app.handlers import builtin
 
 
@@ -23,7 +24,7 @@ class Offline:
         routers: Sequence[Router] = (),
     ) -> None:
         """`actions` and `routers` are those of plugins."""
-        book = FixedBook(stored, actions)
+        book = FixedBook(stored, (HandOff, *actions))
         self.version = stored.version
         self.broken: tuple[Broken, ...] = book.compiled.broken
         """What of the book cannot be used here."""

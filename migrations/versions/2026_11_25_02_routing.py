@@ -24,6 +24,9 @@ def upgrade() -> None:
         "flow_state",
         sa.Column("paused", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
+    op.add_column(
+        "flow_state", sa.Column("misses", sa.SmallInteger(), nullable=False, server_default="0")
+    )
     op.create_table(
         "rp_revision",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -131,6 +131,7 @@ class Authors:
             lambda: {"do": "start_flow", "with": {"flow": self._chance.choice(("订位", "点单"))}},
             lambda: {"do": "reply", "with": {"kind": "menu", "head": "选：", "options": menu}},
             lambda: {"do": "reply", "with": {"kind": "image", "media_id": "pic"}},
+            lambda: {"do": "handoff", "with": {"text": "这就找人"}},
         )
         return [self._chance.choice(makers)() for _ in range(self._chance.randrange(1, 4))]
 
@@ -250,7 +251,9 @@ class Person:
             select(FlowStateRow.flow).where(FlowStateRow.follower_id == mine)
         )
         missed = await self.shop.rows(
-            select(ConversationRow.bot_misses).where(ConversationRow.follower_id == mine)
+            select(ConversationRow.bot_misses, ConversationRow.state).where(
+                ConversationRow.follower_id == mine
+            )
         )
         return {
             "tags": tuple(sorted(row.name for row in tags)),

@@ -10,12 +10,15 @@ import pytest
 from app.conversation.script import DOINGS, KINDS, Expectation, read_script
 from app.core.actions import ActionRegistry
 from app.core.ids import AccountId
-from app.engines.replies import flows
 from app.engines.replies.actions import ReplyAction, register
 from app.engines.replies.compiled import parse_answers
+from app.engines.replies.flows import prepare
 from app.engines.replies.inputs import MESSAGE_TYPES, BindingPlace, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
+from app.engines.replies.plan_checks import checked
+from app.engines.replies.plans import Expect, Question
 from app.engines.staff.permissions import ROLE_RIGHTS
+from app.engines.support import actions as support
 from app.web.api.replies import DryRun
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +26,7 @@ TEXT = (ROOT / "docs" / "replies.md").read_text()
 
 
 class AnyFlow:
-    def find_flow(self, account_id: AccountId, name: str) -> None:
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> None:
         return None
 
 
@@ -31,6 +34,7 @@ class AnyFlow:
 def registry() -> ActionRegistry:
     made = ActionRegistry()
     register(made, AnyFlow())
+    support.register(made)
     return made
 
 
@@ -48,11 +52,14 @@ def _column(header: str) -> set[str]:
 
 
 def test_the_examples_are_taken(registry: ActionRegistry) -> None:
-    rule, flow = _examples()
+    rule, flow, branching = _examples()
     parse_answers(RuleInput.model_validate(rule).answers, registry)
     given = FlowInput.model_validate(flow)
-    plan = flows.checked({"name": given.name, **given.plan})
-    assert [step.save_as for step in flows.prepare(plan, registry).plan.steps] == ["size", "day"]
+    plan = checked({"name": given.name, **given.plan})
+    steps = prepare(plan, registry).plan.steps
+    assert [step.save_as for step in steps if isinstance(step, Question)] == ["size", "day"]
+    given = FlowInput.model_validate(branching)
+    prepare(checked({"name": given.name, **given.plan}), registry)
 
 
 def test_the_tables_name_everything_there_is(registry: ActionRegistry) -> None:
@@ -61,7 +68,7 @@ def test_the_tables_name_everything_there_is(registry: ActionRegistry) -> None:
     assert _column("kind of reply") == {kind for (kind,) in kinds}
     assert _column("kind") == set(RuleKind)
     assert _column("on") == set(get_args(BindingPlace))
-    assert _column("expect") == set(get_args(flows.Expect))
+    assert _column("expect") == set(get_args(Expect))
     assert [kind for kind in MESSAGE_TYPES if f"`{kind}`" not in TEXT] == []
 
 

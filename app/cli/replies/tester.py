@@ -33,6 +33,7 @@ from app.engines.replies.queries import read_stored
 from app.engines.replies.service import Replies
 from app.engines.replies.source import FixedBook
 from app.engines.replies.standing import stored_of
+from app.engines.support.actions import HandOff
 from app.handlers.offline import Offline
 
 _CHARACTERS = 200
@@ -116,7 +117,7 @@ class _Reading:
         self._database = database
         self.view = view
         clock = SystemClock()
-        registry, ids = ActionRegistry(), Ids(clock, 0)  # checks, and draws no id
+        registry, ids = ActionRegistry([HandOff]), Ids(clock, 0)  # checks, and draws no id
         register(registry, FixedBook(Stored()))
         replies = Replies(ids, clock, registry, Events(clock), Audit(ids, clock))
         self.imports = Imports(database, replies)

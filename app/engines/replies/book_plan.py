@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from app.engines.replies.changes import SETTINGS, Change, Key, Written, content, counts
-from app.engines.replies.mistakes import Mistake
+from app.engines.replies.mistakes import Found, Mistake
 
 Mode: TypeAlias = Literal["merge", "replace"]
 """`merge` adds and changes; with `replace`, what is not in the file goes."""
@@ -61,33 +61,33 @@ class Bundle:
     """Also of flows that have mistakes: what starts them is not wrong for that."""
 
 
-def plan_import(book: WrittenBook, bundle: Bundle, mode: Mode) -> tuple[Plan, list[Mistake]]:
-    """The plan, and what of the file does not fit this book. With mistakes the plan is worth
+def plan_import(book: WrittenBook, bundle: Bundle, mode: Mode, found: Found) -> Plan:
+    """The plan. What of the file does not fit this book is added to `found`; then the plan is worth
     nothing."""
-    matching = _Matching(book)
+    matching = _Matching(book, found)
     for entry in bundle.entries:
         matching.take(entry)
-    mistakes = [*matching.mistakes, *_unknown_flows(book, bundle, mode)]
+    found.add(*_unknown_flows(book, bundle, mode))
     changes = [*_settings(book, bundle, mode), *matching.changes]
     if mode == "replace":
         changes += matching.rest()
     touched = sum(1 for change in changes if change.kind != "added" and change.key != SETTINGS)
-    return Plan(book.version, tuple(changes), len(book.things) - touched), mistakes
+    return Plan(book.version, tuple(changes), len(book.things) - touched)
 
 
 class _Matching:
     """Finds for each entry of a file the thing it means: a rule by id, else by name; a binding by
     place and key; a flow by name."""
 
-    def __init__(self, book: WrittenBook) -> None:
+    def __init__(self, book: WrittenBook, found: Found) -> None:
         self._book = book
+        self._found = found
         self._by_name: dict[tuple[str, str], list[int]] = {}
         for (what, number), written in book.things.items():
             self._by_name.setdefault((what, _identity(what, written)), []).append(number)
         self._meant: dict[Key, Entry] = {}
         self._named: dict[tuple[str, str], Entry] = {}
         self.changes: list[Change] = []
-        self.mistakes: list[Mistake] = []
 
     def take(self, entry: Entry) -> None:
         number = self._find(entry)
@@ -145,7 +145,7 @@ class _Matching:
         return (entry.what, entry.id or 0) in self._book.things
 
     def _wrong(self, entry: Entry, problem: str, chinese: str) -> None:
-        self.mistakes.append(Mistake(entry.place, problem, chinese))
+        self._found.add(Mistake(entry.place, problem, chinese))
 
 
 def _identity(what: str, written: Written) -> str:
@@ -160,7 +160,7 @@ def _settings(book: WrittenBook, bundle: Bundle, mode: Mode) -> Iterable[Change]
         return
     wanted = {**(book.settings if mode == "merge" else {}), **(given or {})}
     if wanted != book.settings:
-        yield Change(*SETTINGS, "settings", book.settings or None, wanted)
+        yield Change(*SETTINGS, "settings", book.settings or None, wanted or None)
 
 
 def _unknown_flows(book: WrittenBook, bundle: Bundle, mode: Mode) -> Iterable[Mistake]:

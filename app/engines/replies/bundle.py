@@ -18,9 +18,9 @@ from app.core.problems import invalid
 from app.engines.replies.book_plan import Bundle, Entry, Mode, Plan, WrittenBook, plan_import
 from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.changes import Written, content
-from app.engines.replies.documents import Document, Format, read_document, write_document
+from app.engines.replies.documents import Format, read_document, write_document
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
-from app.engines.replies.mistakes import Mistake, Mistakes, of_invalid
+from app.engines.replies.mistakes import Found, Mistake, Mistakes, of_invalid
 
 FORMAT_VERSION = 1
 _MOST_ID = 2**63 - 1
@@ -83,39 +83,36 @@ def plan_file(raw: bytes, kinds: Sequence[Sort], book: WrittenBook, mode: Mode) 
     Takes seconds for a big file: run it in a thread.
     """
     document = read_document(raw)
-    if document.mistakes:
-        raise Mistakes(document.mistakes)
-    bundle, mistakes = check_bundle(document, kinds)
-    plan, unfit = plan_import(book, bundle, mode)
-    mistakes += unfit
-    if mistakes:
-        raise Mistakes(_in_order(document, mistakes))
+    found = document.mistakes
+    if not document.whole:
+        raise Mistakes(found)
+    bundle = check_bundle(document.value, kinds, found)
+    plan = plan_import(book, bundle, mode, found)
+    if found:
+        document.with_lines(found)
+        raise Mistakes(found)
     return plan
 
 
-def _in_order(document: Document, mistakes: Sequence[Mistake]) -> list[Mistake]:
-    """As they stand in the file, where that is known."""
-    found = document.with_lines(mistakes)
-    return sorted(found, key=lambda mistake: mistake.line or 0)
-
-
-def check_bundle(document: Document, kinds: Sequence[Sort]) -> tuple[Bundle, list[Mistake]]:
-    """What of the file is right, and all that is wrong with the rest."""
-    whole = document.value
+def check_bundle(whole: object, kinds: Sequence[Sort], found: Found) -> Bundle:
+    """What of the file is right; all that is wrong with the rest is added to `found`."""
     if not isinstance(whole, dict):
-        wrong = Mistake(
-            "", "a file begins with guanxi: 1, rules: …", "文件应以 guanxi: 1、rules: 等开头"
-        )
-        return Bundle(None, (), frozenset()), [wrong]
-    mistakes = list(_head(whole))
-    settings = _settings(whole.get("settings"), mistakes)
+        found.add(_NO_BUNDLE)
+        return Bundle(None, (), frozenset())
+    found.add(*_head(whole))
+    settings = _settings(whole.get("settings"), found)
     entries: list[Entry] = []
     for kind in kinds:
-        for place, written in _section(whole, kind.section, mistakes):
-            entry = _entry(kind, place, written, mistakes)
+        for place, written in _section(whole, kind.section, found):
+            entry = _entry(kind, place, written, found)
             if entry is not None:
                 entries.append(entry)
-    return Bundle(settings, tuple(entries), _flow_names(whole)), mistakes
+    return Bundle(settings, tuple(entries), _flow_names(whole))
+
+
+_NO_BUNDLE = Mistake(
+    "", "a file begins with guanxi: 1, rules: …", "文件应以 guanxi: 1、rules: 等开头"
+)
 
 
 def _head(whole: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -127,51 +124,49 @@ def _head(whole: Mapping[str, Any]) -> Iterator[Mistake]:
             yield Mistake(name, f"unknown; there are {known}", f"没有这一项；可用：{known}")
 
 
-def _settings(given: object, mistakes: list[Mistake]) -> Written | None:
+def _settings(given: object, found: Found) -> Written | None:
     """As they are stored; None where the file has none, or wrong ones."""
     if given is None:
         return None
     try:
         return BookSettings.model_validate(given).written()
     except ValidationError as error:
-        mistakes += of_invalid(invalid(error), "settings")
+        found.add(*of_invalid(invalid(error), "settings"))
         return None
 
 
 def _section(
-    whole: Mapping[str, Any], name: str, mistakes: list[Mistake]
+    whole: Mapping[str, Any], name: str, found: Found
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The written entries with their places."""
     given = whole.get(name)
     if given is None:
         return
     if not isinstance(given, list):
-        mistakes.append(Mistake(name, "must be a list", "须为列表"))
+        found.add(Mistake(name, "must be a list", "须为列表"))
         return
     for number, one in enumerate(given):
         place = f"{name}[{number}]"
         if isinstance(one, dict):
             yield place, one
         else:
-            mistakes.append(Mistake(place, "must be a mapping", "须为键值对"))
+            found.add(Mistake(place, "must be a mapping", "须为键值对"))
 
 
-def _entry(
-    kind: Sort, place: str, written: Mapping[str, Any], mistakes: list[Mistake]
-) -> Entry | None:
+def _entry(kind: Sort, place: str, written: Mapping[str, Any], found: Found) -> Entry | None:
     number: int | None = None
     if kind.what == "rule" and "id" in written:
         written = {**written}
         number = _id(written.pop("id"))
         if number is None:
-            mistakes.append(Mistake(f"{place}.id", "must be a rule's id", "须为规则的 id"))
+            found.add(Mistake(f"{place}.id", "must be a rule's id", "须为规则的 id"))
     try:
         checked = kind.check(kind.model.model_validate(written))
     except ValidationError as error:
-        mistakes += of_invalid(_every(kind, written, error), place)
+        found.add(*of_invalid(_every(kind, written, error), place))
         return None
     except Invalid as error:
-        mistakes += of_invalid(error, place)
+        found.add(*of_invalid(error, place))
         return None
     return Entry(kind.what, place, number, kind.name_of(checked), checked)
 

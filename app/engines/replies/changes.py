@@ -41,9 +41,9 @@ class Change:
 
     @property
     def kind(self) -> Kind:
-        if self.before is None:
-            return "added"
-        return "removed" if self.after is None else "changed"
+        if (self.before is None) == (self.after is None):
+            return "changed"
+        return "added" if self.before is None else "removed"
 
     @property
     def fields(self) -> tuple[Difference, ...]:

@@ -10,7 +10,7 @@ from app.core.errors import Invalid
 from app.core.problems import all_of
 from app.engines.replies.book_settings import DEFAULTS, BookSettings
 from app.engines.replies.conditions import Condition, Situation, condition
-from app.engines.replies.flows import Flow, checked, prepare
+from app.engines.replies.flows import Flow, edition_of, prepare
 from app.engines.replies.matcher import (
     Choice,
     Explanation,
@@ -21,6 +21,7 @@ from app.engines.replies.matcher import (
     all_hold,
 )
 from app.engines.replies.patterns import BadPattern, check_pattern
+from app.engines.replies.plan_checks import checked
 from app.engines.replies.synonyms import Synonyms
 
 T = TypeVar("T")
@@ -69,6 +70,8 @@ class Stored:
     rules: Sequence[StoredRule] = ()
     bindings: Sequence[StoredBinding] = ()
     flows: Sequence[StoredFlow] = ()
+    superseded: Sequence[StoredFlow] = ()
+    """Flows as they were before a change, for those who began with them."""
     settings: Any = None
 
 
@@ -115,6 +118,8 @@ class Compiled:
     settings: BookSettings = DEFAULTS
     silent_for: frozenset[str] = frozenset()
     """The settings' tags, as a set."""
+    editions: Mapping[tuple[str, int], Flow] = field(default_factory=dict, repr=False)
+    """Flows by name and `Flow.edition`: those of `flows`, and superseded ones."""
     broken: tuple[Broken, ...] = ()
     parsed: Mapping[tuple[int, int], Answers] = field(default_factory=dict, repr=False)
     """By id and version of rule or binding, so that the next compilation parses only what changed."""
@@ -138,6 +143,10 @@ class Compiled:
             return all_hold
         return lambda rule_id: conditions[rule_id].lapse(situation)
 
+    def find_flow(self, name: str, version: int = 0) -> Flow | None:
+        """The newest of that name, 0, or the one of a state's version (`Flow.edition`)."""
+        return self.editions.get((name, version)) if version else self.flows.get(name)
+
 
 EMPTY = Compiled()
 
@@ -156,6 +165,7 @@ class _Compilation:
     def __init__(self, registry: ActionRegistry, before: Compiled) -> None:
         self._registry = registry
         self._before = before.parsed
+        self._flows_before = before.editions
         self._parsed: _Seen = {}
         self._conditions: dict[int, Condition] = {}
         self._broken: list[Broken] = []
@@ -163,6 +173,8 @@ class _Compilation:
     def run(self, stored: Stored) -> Compiled:
         rules = [rule for rule in stored.rules if self._usable(rule)]
         settings = self._settings(stored.settings)
+        flows = self._flows(stored.flows, told=True)
+        superseded = self._flows(stored.superseded, told=False)
         return Compiled(
             version=stored.version,
             matcher=Matcher(
@@ -184,7 +196,8 @@ class _Compilation:
             silent_for=frozenset(settings.silent_for),
             answers=MappingProxyType({r.id: self._parsed[r.id, r.version] for r in rules}),
             bindings=MappingProxyType(self._bindings(stored.bindings)),
-            flows=MappingProxyType(self._flows(stored.flows)),
+            flows=MappingProxyType({flow.plan.name: flow for flow in flows}),
+            editions=MappingProxyType({(f.plan.name, f.edition): f for f in superseded + flows}),
             broken=tuple(self._broken),
             parsed=MappingProxyType(self._parsed),
         )
@@ -224,15 +237,23 @@ class _Compilation:
                 bindings[one.on, one.key] = Bound(one.id, one.on, one.key, answers, holds)
         return bindings
 
-    def _flows(self, stored: Iterable[StoredFlow]) -> dict[str, Flow]:
-        flows = {}
+    def _flows(self, stored: Iterable[StoredFlow], *, told: bool) -> list[Flow]:
+        """Those that can be used; of superseded ones nobody needs to know that they cannot."""
+        flows: list[Flow] = []
         for one in stored:
             try:
-                plan = checked({**one.plan, "name": one.name})
-                flows[one.name] = replace(prepare(plan, self._registry), id=one.id)
+                flows.append(self._flow(one))
             except (Invalid, TypeError) as error:
-                self._broken.append(Broken("flow", one.id, one.name, str(error)))
+                if told:
+                    self._broken.append(Broken("flow", one.id, one.name, str(error)))
         return flows
+
+    def _flow(self, stored: StoredFlow) -> Flow:
+        known = self._flows_before.get((stored.name, edition_of(stored.id, stored.version)))
+        if known is not None and (known.id, known.version) == (stored.id, stored.version):
+            return known
+        plan = checked({**stored.plan, "name": stored.name})
+        return prepare(plan, self._registry, number=stored.id, version=stored.version)
 
     def _parse(self, number: int, version: int, written: object) -> Answers:
         known = self._before.get((number, version))

@@ -10,13 +10,13 @@ reading.
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import orjson
 import yaml
 
-from app.engines.replies.mistakes import Mistake
+from app.engines.replies.mistakes import Found, Mistake
 
 Format: TypeAlias = Literal["yaml", "json"]
 Place: TypeAlias = tuple[str | int, ...]
@@ -41,38 +41,39 @@ class Document:
 
     format: Format
     value: Any = None
-    mistakes: list[Mistake] = field(default_factory=list)
+    mistakes: Found = field(default_factory=Found)
     text: str = ""
+    whole: bool = True
+    """Read to its end; else what is missing from the value says nothing."""
 
-    def with_lines(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
-        """The mistakes with their lines, where the file is YAML."""
-        if self.format != "yaml" or not mistakes:
-            return list(mistakes)
-        wanted = {mistake.place for mistake in mistakes if mistake.line is None}
-        lines = _lines_of(self.text, wanted)
-        return [
-            Mistake(m.place, m.problem, m.chinese, m.line or lines.get(m.place)) for m in mistakes
-        ]
+    def with_lines(self, found: Found) -> None:
+        """Gives the mistakes their lines, where the file is YAML, and their order in it."""
+        if self.format != "yaml" or not found:
+            return
+        lines = _lines_of(self.text, {one.place for one in found.kept if one.line is None})
+        found.kept = sorted(
+            (replace(one, line=one.line or lines.get(one.place)) for one in found.kept),
+            key=lambda one: one.line or 0,
+        )
 
 
 def read_document(raw: bytes) -> Document:
     """JSON when the first character is `{`, else YAML; in UTF-8, with or without its mark."""
     if len(raw) > MOST_BYTES:
-        return Document(
-            "yaml", mistakes=[_of_all(f"more than {MOST_BYTES} bytes", f"超过 {MOST_BYTES} 字节")]
-        )
+        return _refused("yaml", f"more than {MOST_BYTES} bytes", f"超过 {MOST_BYTES} 字节")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place = f"byte {error.start}"
-        return Document(
-            "yaml",
-            mistakes=[_of_all(f"not UTF-8 at {place}", f"第 {error.start} 字节处不是 UTF-8")],
-        )
+        at = error.start
+        return _refused("yaml", f"not UTF-8 at byte {at}", f"第 {at} 字节处不是 UTF-8")
     if "\x00" in text:
         line = text.count("\n", 0, text.index("\x00")) + 1
-        return Document("yaml", mistakes=[_of_all("holds U+0000", "含有字符 U+0000", line)])
+        return _refused("yaml", "holds U+0000", "含有字符 U+0000", line)
     return _read_json(text) if text.lstrip()[:1] == "{" else _Yaml(text).read()
+
+
+def _refused(form: Format, problem: str, chinese: str, line: int | None = None) -> Document:
+    return Document(form, mistakes=Found([_of_all(problem, chinese, line)]), whole=False)
 
 
 def _of_all(problem: str, chinese: str, line: int | None = None) -> Mistake:
@@ -117,13 +118,12 @@ def _read_json(text: str) -> Document:
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        wrong = _of_all(f"no JSON: {error.msg}", f"不是 JSON：{error.msg}", error.lineno)
-        return Document("json", mistakes=[wrong])
+        return _refused("json", f"no JSON: {error.msg}", f"不是 JSON：{error.msg}", error.lineno)
     except RecursionError:
-        return Document("json", mistakes=[_too_deep("", None)])
+        return Document("json", mistakes=Found([_too_deep("", None)]), whole=False)
     except ValueError as error:
-        return Document("json", mistakes=[_of_all(str(error), str(error))])
-    return Document("json", value, list(_examined(value)))
+        return _refused("json", str(error), str(error))
+    return Document("json", value, Found(_examined(value)))
 
 
 def _examined(value: Any) -> Iterator[Mistake]:
@@ -182,9 +182,11 @@ class _Yaml:
                     take(self, event)
                 if len(self._stack) > MOST_DEPTH:
                     self._wrong(_too_deep(self._place(), self._line))
+                    self._found.whole = False
                     break
         except yaml.YAMLError as error:
             self._wrong(_no_yaml(error))
+            self._found.whole = False
         return self._found
 
     def _begin_document(self, _: Any) -> None:
@@ -264,7 +266,7 @@ class _Yaml:
         return place_of(_path(self._stack))
 
     def _wrong(self, mistake: Mistake) -> None:
-        self._found.mistakes.append(mistake)
+        self._found.mistakes.add(mistake)
 
 
 _TAKE: Mapping[type, Callable[[_Yaml, Any], None]] = {
@@ -360,7 +362,7 @@ def _follow(event: Any, stack: list[_Frame], lines: dict[str, int]) -> None:
 def _nearest(lines: Mapping[str, int], place: str) -> int | None:
     while place and place not in lines:
         place = place[: max(place.rfind("."), place.rfind("["), 0)]
-    return lines.get(place)
+    return lines.get(place) if place else None
 
 
 # --- writing --------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """All that is wrong with a file, said at once. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from app.core.errors import AppError, Invalid
 
 SHOWN = 2000
 """Mistakes named in one answer; the rest is counted."""
+KEPT = 10_000
 _PLACE_CHARACTERS = 200
 _PROBLEM_CHARACTERS = 500
 
@@ -21,6 +22,23 @@ class Mistake:
     line: int | None = None
 
 
+class Found:
+    """Mistakes as they are found: all are counted, the first 10,000 kept, so that a file of nothing
+    but mistakes fills no memory."""
+
+    def __init__(self, mistakes: Iterable[Mistake] = ()) -> None:
+        self.kept: list[Mistake] = []
+        self.count = 0
+        self.add(*mistakes)
+
+    def add(self, *mistakes: Mistake) -> None:
+        self.count += len(mistakes)
+        self.kept += mistakes[: KEPT - len(self.kept)]
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+
 class Mistakes(AppError):
     """Nothing of the file was taken."""
 
@@ -29,10 +47,10 @@ class Mistakes(AppError):
     zh = "文件有 {count} 处错误，未作任何更改。第一处：{first_zh}"
     en = "The file has {count} mistakes; nothing was changed. The first: {first_en}"
 
-    def __init__(self, found: Sequence[Mistake]) -> None:
-        shown = [_printable(mistake) for mistake in found[:SHOWN]]
+    def __init__(self, found: Found) -> None:
+        shown = [_printable(mistake) for mistake in found.kept[:SHOWN]]
         super().__init__(
-            count=len(found),
+            count=found.count,
             mistakes=[asdict(mistake) for mistake in shown],
             first_zh=in_words(shown[0], "zh"),
             first_en=in_words(shown[0], "en"),

@@ -13,6 +13,7 @@ from app.core.events import Event
 from app.core.ids import AccountId, Ids
 from app.db.audit import Actor, Audit
 from app.db.events import Events
+from app.db.hot import upsert
 from app.db.tx import Tx
 from app.engines.replies import queries
 from app.engines.replies.book_plan import Plan, WrittenBook
@@ -25,13 +26,15 @@ from app.engines.replies.checks import (
     refuse_while_started,
     stored_answers,
 )
+from app.engines.replies.compiled import collect
 from app.engines.replies.errors import DuplicateBinding, DuplicateFlow, VersionConflict
-from app.engines.replies.flows import checked, prepare
+from app.engines.replies.flows import actions_of, prepare, written_form
 from app.engines.replies.history import Source, current_version, record
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
-from app.engines.replies.models import Binding, Book, Flow, Rule
+from app.engines.replies.models import Binding, Book, Flow, FlowVersion, Rule
 from app.engines.replies.patterns import BadPattern, check_pattern
+from app.engines.replies.plan_checks import checked
 from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.engines.replies.shelf import Shelf, Tools, bump
 
@@ -43,8 +46,9 @@ class Rules(Shelf[RuleView, RuleInput]):
 
     def check(self, data: RuleInput) -> dict[str, Any]:
         if data.kind is RuleKind.PATTERN:
-            for place, word in enumerate(data.words):
-                _check_pattern(word, f"words[{place}]")
+            collect(
+                lambda place, word: _check_pattern(word, f"words[{place}]"), enumerate(data.words)
+            )
         return {
             "name": data.name.strip(),
             "kind": data.kind.value,
@@ -123,7 +127,8 @@ class Bindings(Shelf[BindingView, BindingInput]):
 
 class Flows(Shelf[FlowView, FlowInput]):
     """Names are unique: `DuplicateFlow`. While something starts a flow, it keeps its name and is not
-    deleted: `FlowInUse`. Followers in the middle of a changed flow go on with the new questions."""
+    deleted: `FlowInUse`. Followers in the middle of one that is changed, renamed, switched off or
+    deleted finish it as it was when they began."""
 
     word = "flow"
     table = Flow
@@ -134,10 +139,8 @@ class Flows(Shelf[FlowView, FlowInput]):
     def check(self, data: FlowInput) -> dict[str, Any]:
         refuse_nul(data.plan, "plan")
         plan = checked({**data.plan, "name": data.name.strip()})
-        flow = prepare(plan, self._tools.registry)
-        written = plan.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
-        written["finish"] = [action.written() for action in flow.finish]
-        return {"name": plan.name, "enabled": data.enabled, "steps": written}
+        steps = written_form(prepare(plan, self._tools.registry))
+        return {"name": plan.name, "enabled": data.enabled, "steps": steps}
 
     async def allow(
         self, tx: Tx, account_id: AccountId, values: Mapping[str, Any], before: FlowView | None
@@ -149,11 +152,27 @@ class Flows(Shelf[FlowView, FlowInput]):
                 raise DuplicateFlow(name=name)
         if before is not None and name != before.name:
             await refuse_while_started(tx, account_id, before.id, before.name)
-        started = flows_started([values["steps"]["finish"]]) - {name}
+        started = flows_started(actions_of(values["steps"])) - {name}
         await refuse_unknown_flows(tx, account_id, started)
 
     async def allow_delete(self, tx: Tx, before: FlowView) -> None:
         await refuse_while_started(tx, before.account_id, before.id, before.name)
+
+    async def superseded(
+        self, tx: Tx, account_id: AccountId, gone: Sequence[tuple[int, Mapping[str, Any]]]
+    ) -> None:
+        """Keeps them for those who began so."""
+        statement = upsert(tx.dialect, FlowVersion)
+        statement = statement.on_conflict_do_update(
+            index_elements=[FlowVersion.flow_id, FlowVersion.version],
+            set_={name: statement.excluded[name] for name in ("name", "steps", "superseded_at")},
+        )
+        for number, written in gone:
+            row = {"name": written["name"], "steps": written["plan"], "version": written["version"]}
+            at = self._tools.clock.now()
+            await tx.run(
+                statement.values(flow_id=number, account_id=account_id, superseded_at=at, **row)
+            )
 
     async def find(self, tx: Tx, account_id: AccountId, number: int) -> FlowView | None:
         return await queries.find_flow(tx, account_id, number)

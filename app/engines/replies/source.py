@@ -17,8 +17,8 @@ class Source(Protocol):
         """The account's rules as they are now."""
         ...
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
-        """The flow of that name, or None."""
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
+        """The newest of that name, 0, or the one of a state's version (`Flow.edition`)."""
         ...
 
 
@@ -38,5 +38,5 @@ class FixedBook:
     def current(self, account_id: AccountId) -> Compiled:
         return self.compiled
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
-        return self.compiled.flows.get(name)
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
+        return self.compiled.find_flow(name, version)

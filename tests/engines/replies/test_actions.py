@@ -19,8 +19,9 @@ from app.core.replies import (
 from app.engines.followers.effects import TagFollower, UntagFollower
 from app.engines.replies.actions import NOT_OPEN, register
 from app.engines.replies.compiled import parse_answers
-from app.engines.replies.flows import Flow, checked, prepare
+from app.engines.replies.flows import Flow, prepare
 from app.engines.replies.options import OPTIONS
+from app.engines.replies.plan_checks import checked
 from tests.snapshots import NOW, snapshot
 
 ASK = {"name": "问", "steps": [{"ask": "请回答", "save_as": "answer"}]}
@@ -29,7 +30,7 @@ ASK = {"name": "问", "steps": [{"ask": "请回答", "save_as": "answer"}]}
 class OneFlow:
     """A single flow, 问."""
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
         return prepare(checked(ASK), registry) if name == "问" else None
 
 

@@ -219,9 +219,9 @@ class TestFlows:
     @pytest.mark.parametrize(
         ("plan", "field"),
         [
-            ({"steps": []}, "steps"),
+            ({"steps": []}, "plan.steps"),
             ({"steps": [{"ask": "a\x00", "save_as": "a"}]}, "plan.steps[0].ask"),
-            ({"finish": [{"do": "fly"}]}, "finish[0].do"),
+            ({"finish": [{"do": "fly"}]}, "plan.finish[0].do"),
             ({"finish": start("没有")[0]}, "answers"),
         ],
     )

@@ -239,7 +239,7 @@ class TestFlows:
     async def test_what_is_wrong_is_named(self, api: Api) -> None:
         response = await api("POST", "/flows", {"name": "点单", "plan": {"steps": [{"ask": "?"}]}})
         assert response.status_code == 422
-        assert response.json()["error"]["details"]["field"] == "steps.0.save_as"
+        assert response.json()["error"]["details"]["field"] == "plan.steps[0].save_as"
 
 
 class TestDryRun:
