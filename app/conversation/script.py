@@ -31,7 +31,7 @@ from app.core.incoming import Kind
 from app.core.problems import invalid
 from app.engines.replies.documents import Document, read_document
 from app.engines.replies.fields import no_nul
-from app.engines.replies.mistakes import Mistake, Mistakes, of_invalid
+from app.engines.replies.mistakes import Found, Mistake, Mistakes, of_invalid
 from app.engines.replies.patterns import BadPattern, check_pattern
 
 CONVERSATIONS = 200
@@ -233,48 +233,46 @@ class Script:
     """A checked file."""
 
     conversations: tuple[Conversation, ...]
-    book: Document | None = None
-    """The rules it brings, not yet checked."""
+    book: Any = None
+    """The rules it brings, as plain data that is not checked; None for none."""
 
 
 def read_script(raw: bytes) -> Script:
     """YAML or JSON. Raises `Mistakes` with everything that is wrong, and where."""
     document = read_document(raw)
-    if document.mistakes:
-        raise Mistakes(document.mistakes)
-    mistakes: list[Mistake] = []
-    script = _script(document, mistakes)
-    if mistakes:
-        found = document.with_lines(mistakes)
-        raise Mistakes(sorted(found, key=lambda mistake: mistake.line or 0))
+    found = document.mistakes
+    if not document.whole:
+        raise Mistakes(found)
+    script = _script(document, found)
+    if found:
+        document.with_lines(found)
+        raise Mistakes(found)
     return script
 
 
-def _script(document: Document, mistakes: list[Mistake]) -> Script:
+def _script(document: Document, found: Found) -> Script:
     whole: Any = document.value
     if isinstance(whole, list):
-        return Script(tuple(_conversations(whole, "", mistakes)))
+        return Script(tuple(_conversations(whole, "", found)))
     if not isinstance(whole, dict) or not isinstance(whole.get("conversations"), list):
-        mistakes.append(
-            Mistake("", "a list of conversations is needed", "须为对话的列表（- name: …）")
-        )
+        found.add(_NO_SCRIPT)
         return Script(())
     surplus = whole.keys() - {"conversations", "book"}
-    mistakes += [Mistake(name, "unknown", "没有这一项") for name in sorted(surplus)]
-    book = Document(document.format, whole["book"]) if whole.get("book") is not None else None
-    found = tuple(_conversations(whole["conversations"], "conversations", mistakes))
-    return Script(found, book)
+    found.add(*(Mistake(str(name), "unknown", "没有这一项") for name in sorted(surplus)))
+    conversations = tuple(_conversations(whole["conversations"], "conversations", found))
+    return Script(conversations, whole.get("book"))
 
 
-def _conversations(
-    listed: list[Any], within: str, mistakes: list[Mistake]
-) -> Iterator[Conversation]:
+_NO_SCRIPT = Mistake("", "a list of conversations is needed", "须为对话的列表（- name: …）")
+
+
+def _conversations(listed: list[Any], within: str, found: Found) -> Iterator[Conversation]:
     if not 0 < len(listed) <= CONVERSATIONS:
         problem = f"1 to {CONVERSATIONS} conversations are needed"
-        mistakes.append(Mistake(within, problem, f"须有 1 到 {CONVERSATIONS} 段对话"))
+        found.add(Mistake(within, problem, f"须有 1 到 {CONVERSATIONS} 段对话"))
         return
     for number, one in enumerate(listed):
         try:
             yield Conversation.model_validate(one)
         except ValidationError as error:
-            mistakes += of_invalid(invalid(error), f"{within}[{number}]")
+            found.add(*of_invalid(invalid(error), f"{within}[{number}]"))

@@ -33,6 +33,7 @@ from app.core.text import Language
 from app.engines.followers.effects import TagFollower, UntagFollower
 from app.engines.replies.conditions import Situation
 from app.engines.replies.matcher import Explanation
+from app.engines.replies.options import OPTIONS
 from app.engines.replies.source import Source
 from app.engines.replies.understanding import UNSUPPORTED
 from app.engines.support.moves import HandOver, Move
@@ -51,7 +52,7 @@ class Came:
     flow: str | None
     """The dialogue the follower is in afterwards."""
     step: str | None
-    """The question it asks or has just been answered."""
+    """The question it asks."""
     tags: tuple[str, ...]
     """All the follower has afterwards."""
     missed: bool
@@ -108,6 +109,11 @@ class _State:
     said_at: datetime | None = None
     shown: tuple[Reply, ...] = ()
     """The last answer, whose options may be tapped."""
+
+    def running(self) -> FlowState | None:
+        """The dialogue that the next answer is for; numbered options of the program's own are none."""
+        flow = self.flow
+        return None if flow is None or flow.flow == OPTIONS or flow.expires_at <= self.now else flow
 
     def view(self) -> ConversationView:
         """As it is read before a decision: two of the times are known while `queued` alone."""
@@ -174,11 +180,12 @@ class Player:
     def _came(self, state: _State, snap: Snapshot, decision: Decision) -> Came:
         why = decision.why
         explained = self._explained(snap)
+        running = state.running()
         return Came(
             messages=state.shown,
             effects=tuple(shown_effect(s) for s in decision.steps if isinstance(s, Effect)),
-            flow=None if state.flow is None else state.flow.flow,
-            step=why.get("step"),
+            flow=running.flow if running else None,
+            step=self._asked(running) if running else None,
             tags=tuple(sorted(state.tags)),
             missed=decision.missed,
             apart=decision.apart,
@@ -187,6 +194,12 @@ class Player:
             reasons={lang: reason_of(why, explained, lang) for lang in ("zh", "en")},
             why=why,
         )
+
+    def _asked(self, running: FlowState) -> str | None:
+        """The name that the answer to the question asked is saved as."""
+        flow = self._source.find_flow(self._account.id, running.flow, running.version)
+        step = None if flow is None else flow.plan.steps[running.step]
+        return getattr(step, "save_as", None)
 
     def _explained(self, snap: Snapshot) -> Explanation:
         if snap.incoming.kind is not Kind.TEXT:

@@ -127,7 +127,7 @@ class TestState:
             ("订位", "size"),
             ("订位", "size"),
             ("订位", "taste"),
-            (None, "taste"),
+            (None, None),
         ]
         last = came[-1]
         assert last is not None

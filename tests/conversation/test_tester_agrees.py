@@ -18,6 +18,7 @@ from app.db.audit import CLI
 from app.db.tx import Tx
 from app.engines.followers.models import Follower, FollowerTag, Tag
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
+from app.engines.replies.options import OPTIONS
 from app.engines.support.models import Conversation as ConversationRow
 from app.engines.support.models import Message
 from app.handlers.offline import Offline
@@ -248,7 +249,11 @@ class Person:
             .where(FollowerTag.follower_id == mine)
         )
         flow = await self.shop.rows(
-            select(FlowStateRow.flow).where(FlowStateRow.follower_id == mine)
+            select(FlowStateRow.flow).where(
+                FlowStateRow.follower_id == mine,
+                FlowStateRow.expires_at > self.shop.clock.now(),
+                FlowStateRow.flow != OPTIONS,
+            )
         )
         missed = await self.shop.rows(
             select(ConversationRow.bot_misses, ConversationRow.state).where(
@@ -324,6 +329,8 @@ async def test_the_same_conversations_both_ways(
                     assert without_ids(dict(told.came.why)) == without_ids(delivered["why"]), where
                     answered += 1
                 last = next(one.came for one in reversed(outcome.steps) if one.came is not None)
+                if "wait" in written[-1]:
+                    continue  # a dialogue may have ended since
                 stands = await person.end()
                 assert (last.tags, last.flow) == (stands["tags"], stands["flow"])
     assert answered > 60

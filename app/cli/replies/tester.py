@@ -26,7 +26,6 @@ from app.db.database import Database, open_database
 from app.db.events import Events
 from app.engines.replies.actions import register
 from app.engines.replies.compiled import EMPTY, Broken, Stored
-from app.engines.replies.documents import read_document
 from app.engines.replies.imports import Imports
 from app.engines.replies.mistakes import Mistakes
 from app.engines.replies.queries import read_stored
@@ -90,7 +89,7 @@ async def _tested(
         reading = _Reading(database, await _view(database, slug))
         chosen = str(version) if version is not None else rules
         if chosen is None and script.book is not None:
-            book = stored_of(reading.imports.read_file(script.book))
+            book = stored_of(reading.imports.read_plain(script.book))
         else:
             book = await reading.book(chosen)
         other = None if against is None else await reading.book(against)
@@ -129,7 +128,7 @@ class _Reading:
             return await self._database.read(lambda tx: read_stored(tx, account_id, EMPTY.version))
         if named.isdecimal():
             return stored_of(await self.imports.book_at(self.view.id, int(named)))
-        return stored_of(self.imports.read_file(read_document(read_file(named))))
+        return stored_of(self.imports.read_file(read_file(named)))
 
 
 async def _view(database: Database, slug: str) -> AccountView:

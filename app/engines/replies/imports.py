@@ -17,7 +17,7 @@ from app.db.tx import Tx
 from app.engines.replies.book_plan import Mode, Plan, WrittenBook
 from app.engines.replies.bundle import plan_file, sorts, write_bundle
 from app.engines.replies.changes import SETTINGS, Change
-from app.engines.replies.documents import Document, Format
+from app.engines.replies.documents import Format
 from app.engines.replies.errors import VersionConflict
 from app.engines.replies.history import (
     Kept,
@@ -29,8 +29,9 @@ from app.engines.replies.history import (
     get_revision,
     undoing,
 )
+from app.engines.replies.mistakes import Found, Mistakes
 from app.engines.replies.service import Replies
-from app.engines.replies.standing import book_of_document
+from app.engines.replies.standing import book_of, book_of_file
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -50,9 +51,17 @@ class Imports:
             {word: shelf.name_of for word, shelf in shelves.items()},
         )
 
-    def read_file(self, document: Document) -> WrittenBook:
+    def read_file(self, raw: bytes) -> WrittenBook:
         """The book that a file describes by itself, beside nothing. Raises `Mistakes`."""
-        return book_of_document(document, self._sorts)
+        return book_of_file(raw, self._sorts)
+
+    def read_plain(self, whole: object) -> WrittenBook:
+        """The same of plain data."""
+        found = Found()
+        book = book_of(whole, self._sorts, found)
+        if found:
+            raise Mistakes(found)
+        return book
 
     async def export(self, account_id: AccountId, form: Format) -> tuple[str, int]:
         """The whole book as one file, and its version."""

@@ -1,13 +1,13 @@
 """A written book, of a version or out of a file, as what answers. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.engines.replies.book_plan import WrittenBook
 from app.engines.replies.bundle import Sort, check_bundle
 from app.engines.replies.compiled import Stored, StoredBinding, StoredFlow, StoredRule
-from app.engines.replies.documents import Document
-from app.engines.replies.mistakes import Mistakes
+from app.engines.replies.documents import read_document
+from app.engines.replies.mistakes import Found, Mistakes
 
 
 def stored_of(book: WrittenBook) -> Stored:
@@ -56,17 +56,25 @@ def _flow(number: int, one: Any) -> StoredFlow:
     return StoredFlow(number, one.get("version", 1), one["name"], one["plan"])
 
 
-def book_of_document(document: Document, kinds: Iterable[Sort]) -> WrittenBook:
-    """The book that a file describes, by itself. Raises `Mistakes` with all of them.
+def book_of_file(raw: bytes, kinds: Sequence[Sort]) -> WrittenBook:
+    """The book that a file describes, by itself. Raises `Mistakes` with all of them."""
+    document = read_document(raw)
+    found = document.mistakes
+    if not document.whole:
+        raise Mistakes(found)
+    book = book_of(document.value, kinds, found)
+    if found:
+        document.with_lines(found)
+        raise Mistakes(found)
+    return book
 
-    Things without an id in the file count as made in the order they stand there.
+
+def book_of(whole: object, kinds: Sequence[Sort], found: Found) -> WrittenBook:
+    """As above, of plain data; what is wrong with it is added to `found`.
+
+    Things without an id count as made in the order they stand there.
     """
-    if document.mistakes:
-        raise Mistakes(document.mistakes)
-    bundle, mistakes = check_bundle(document, tuple(kinds))
-    if mistakes:
-        found = document.with_lines(mistakes)
-        raise Mistakes(sorted(found, key=lambda mistake: mistake.line or 0))
+    bundle = check_bundle(whole, kinds, found)
     things = {
         (entry.what, entry.id or number): entry.written
         for number, entry in enumerate(bundle.entries, 1)

@@ -75,7 +75,7 @@ async def _tester(
     runtime: Runtime, found: LiveAccount, script: Script, version: int | None
 ) -> tuple[Player, tuple[Broken, ...]]:
     if script.book is not None:
-        book = await asyncio.to_thread(runtime.imports.read_file, script.book)
+        book = await asyncio.to_thread(runtime.imports.read_plain, script.book)
         offline = await asyncio.to_thread(runtime.offline, stored_of(book), found.view)
         return offline.player, offline.broken
     if version is not None:
