@@ -260,18 +260,18 @@ class Inbound:
         return [event for turn in turns for event in _events(turn)]
 
     async def _move(self, tx: Tx, turns: Sequence[Turn]) -> None:
-        """What goes with a change of state, and how long a follower has waited for a person."""
-        moves = [turn for turn in turns if turn.move is not None]
-        for turn in moves:
+        """What goes with a change of state, and since when a follower has waited for a person.
+
+        Rare: a batch without either costs no statement.
+        """
+        for turn in turns:
+            row = {"conversation": turn.conversation.id}
             if isinstance(turn.move, HandOver):
-                row = {"conversation": turn.conversation.id, "at": turn.at}
-                await tx.run(_HAND_OVER, row | {"wanted": turn.move.priority})
-            else:
-                await tx.run(_RETURN, {"conversation": turn.conversation.id})
-        held = [turn for turn in turns if turn.conversation.state in HELD and turn.move is None]
-        await tx.many(
-            _WAITS, [{"conversation": turn.conversation.id, "at": turn.at} for turn in held]
-        )
+                await tx.run(_HAND_OVER, row | {"at": turn.at, "wanted": turn.move.priority})
+            elif turn.move is not None:
+                await tx.run(_RETURN, row)
+            elif turn.conversation.state in HELD:
+                await tx.run(_WAITS, row | {"at": turn.at})
 
 
 def _after(turn: Turn) -> dict[str, Any]:
