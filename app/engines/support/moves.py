@@ -45,6 +45,7 @@ class ReturnToBot(Effect):
 
 
 Move: TypeAlias = HandOver | ReturnToBot
+MOVES = (HandOver, ReturnToBot)
 
 
 class HandOverKind:

@@ -24,6 +24,8 @@ from app.engines.replies.conditions import Lapse, Situation
 from app.engines.replies.conflicts import Finding, FindingKind, find_conflicts
 from app.engines.replies.fields import StoredTagName
 from app.engines.replies.figures import What
+from app.engines.replies.flow_preview import preview
+from app.engines.replies.flows import prepare
 from app.engines.replies.inputs import (
     MESSAGE_TYPES,
     BindingInput,
@@ -32,6 +34,7 @@ from app.engines.replies.inputs import (
     RuleInput,
 )
 from app.engines.replies.matcher import Explanation, Hit, RuleKind
+from app.engines.replies.plan_checks import checked
 from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.engines.support.queries import TraceView, find_trace
 from app.runtime import Runtime
@@ -109,6 +112,10 @@ class FlowOut(Counted):
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+class FlowPreview(BaseModel):
+    lines: list[str]
 
 
 class FlowList(BaseModel):
@@ -478,6 +485,16 @@ async def get_flow(request: Request, flow_id: Id, found: Account, _: Reader) -> 
     out = _flow_out(await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id))))
     await _counted(request, found, "flow", [out])
     return out
+
+
+@router.get("/flows/{flow_id}/preview")
+async def preview_flow(request: Request, flow_id: Id, found: Account, _: Reader) -> FlowPreview:
+    """The whole flow as lines for people, in Chinese: steps, what they take, where they lead."""
+    runtime: Runtime = services(request)
+    flows = runtime.replies.flows
+    view: FlowView = await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id)))
+    plan = checked({**view.plan, "name": view.name})
+    return FlowPreview(lines=preview(prepare(plan, runtime.actions)))
 
 
 @router.put("/flows/{flow_id}", response_model=FlowOut)
