@@ -10,8 +10,12 @@ import pytest
 from app.conversation.script import DOINGS, KINDS, Expectation, read_script
 from app.core.actions import ActionRegistry
 from app.core.ids import AccountId
+from app.core.text import without_marks
 from app.engines.replies.actions import ReplyAction, register
+from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.compiled import parse_answers
+from app.engines.replies.conditions import Audience, Hours
+from app.engines.replies.conflicts import FindingKind
 from app.engines.replies.flows import prepare
 from app.engines.replies.inputs import MESSAGE_TYPES, BindingPlace, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
@@ -69,7 +73,22 @@ def test_the_tables_name_everything_there_is(registry: ActionRegistry) -> None:
     assert _column("kind") == set(RuleKind)
     assert _column("on") == set(get_args(BindingPlace))
     assert _column("expect") == set(get_args(Expect))
+    assert _column("finding") == set(FindingKind)
+    assert _column("setting") == set(BookSettings.model_fields)
     assert [kind for kind in MESSAGE_TYPES if f"`{kind}`" not in TEXT] == []
+
+
+def test_the_conditions_are_taken() -> None:
+    (block,) = re.findall(r"```jsonc\n(.*?)```", TEXT, re.DOTALL)
+    written = json.loads(block)
+    assert Hours.model_validate(written["hours"]).daily[1] == ("22:00", "02:00")
+    assert Audience.model_validate(written["audience"]).written() == written["audience"]
+
+
+def test_all_punctuation_that_is_named_is_taken_away() -> None:
+    (named,) = re.findall(r"goes at both ends: `(.*?)`", TEXT)
+    assert len(named.split()) > 10
+    assert {without_marks(f"甲{mark}乙") for mark in named.split()} == {"甲 乙"}
 
 
 def test_who_may_write() -> None:
