@@ -39,6 +39,7 @@ _CHINESE: Mapping[str, str] = {
     "enum": "只能是 {expected}",
     "literal_error": "只能是 {expected}",
     "nul": "不能含字符 U+0000",
+    "no_id": "没有这么大的编号",
     "nothing_visible": "至少要有一个看得见的字符",
     "too_many_bytes": "按 UTF-8 有 {size} 字节，微信最多显示 {limit} 字节",
     "no_web_address": "须以 http:// 或 https:// 开头",

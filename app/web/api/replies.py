@@ -7,7 +7,16 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from app.accounts.registry import LiveAccount
@@ -47,9 +56,20 @@ router = APIRouter(prefix="/replies", tags=["replies"])
 Account = Annotated[LiveAccount, Depends(account)]
 Reader = Annotated[Caller, needs("replies.read")]
 Writing = Annotated[Caller, needs("replies.write")]
-Id = Annotated[str, Path(pattern=r"^[0-9]{1,19}$")]
+
+
+def _of_63_bits(value: str | None) -> str | None:
+    """No database takes a larger number, and there is no such id."""
+    if value is not None and int(value) >= 2**63:
+        raise PydanticCustomError("no_id", "no id is so large")
+    return value
+
+
+Id = Annotated[str, Path(pattern=r"^[0-9]{1,19}$"), AfterValidator(_of_63_bits)]
 Cursor = Annotated[
-    str | None, Query(pattern=r"^[0-9]{1,19}$", description="`next` of the page before.")
+    str | None,
+    Query(pattern=r"^[0-9]{1,19}$", description="`next` of the page before."),
+    AfterValidator(_of_63_bits),
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Version = Annotated[int, Field(ge=1, description="The version read before; 409 when it has risen.")]
