@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from app.conversation.filters import Filter
+from app.core.blame import PassedOver
 from app.core.decisions import Decision, Snapshot
 
 Decide: TypeAlias = Callable[[Snapshot], Decision | None]
@@ -13,7 +14,7 @@ Apart: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class Route:
     filters: tuple[Filter, ...]
     """Any of them suffices; none at all means always."""
     decide: Decide
@@ -29,12 +30,12 @@ class Router:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.routes: list[_Route] = []
+        self.routes: list[Route] = []
         self.aparts: dict[str, Apart] = {}
 
     def decide(self, *filters: Filter) -> Callable[[Decide], Decide]:
         def register(handler: Decide) -> Decide:
-            self.routes.append(_Route(filters, handler, f"{self.name}.{handler.__name__}"))
+            self.routes.append(Route(filters, handler, f"{self.name}.{handler.__name__}"))
             return handler
 
         return register
@@ -45,7 +46,7 @@ class Router:
             if name in self.aparts:
                 raise ValueError(f"two apart handlers are named {name}")
             self.aparts[name] = handler
-            self.routes.append(_Route(filters, lambda _: Decision(apart=name), name))
+            self.routes.append(Route(filters, lambda _: Decision(apart=name), name))
             return handler
 
         return register
@@ -64,11 +65,25 @@ class Routing:
             self.aparts.update(router.aparts)
 
     def decide(self, snap: Snapshot) -> Decision:
-        """The first decision; its `why` names the handler. Nobody: `Decision(missed=True)`."""
+        """The first decision; its `why` names the handler. Nobody: `Decision(missed=True)`.
+
+        A handler of a plugin that fails is passed over, and named under `failed`.
+        """
+        failed: tuple[PassedOver, ...] = ()
         for route in self._routes:
             if route.filters and not any(matches(snap) for matches in route.filters):
                 continue
-            decision = route.decide(snap)
+            try:
+                decision = route.decide(snap)
+            except PassedOver as error:
+                failed = (*failed, error)
+                continue
             if decision is not None:
-                return replace(decision, why={"handler": route.name, **decision.why})
-        return Decision(missed=True, why={"handler": None})
+                decided = replace(decision, why={"handler": route.name, **decision.why})
+                return _with_failures(decided, failed) if failed else decided
+        return _with_failures(Decision(missed=True, why={"handler": None}), failed)
+
+
+def _with_failures(decision: Decision, failed: tuple[PassedOver, ...]) -> Decision:
+    why = {**decision.why, "failed": [error.owner for error in failed]} if failed else decision.why
+    return replace(decision, passed_over=failed, why=why)

@@ -27,6 +27,14 @@ class Again(Exception):
         self.seconds = seconds
 
 
+class NotNow(Exception):
+    """Raised by a task that cannot be tried at present: run again after `seconds`; counts as no try."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A handler `async run(ctx, **args)` and its rules."""
