@@ -55,6 +55,7 @@ from app.plugins.finding import find_plugins
 from app.plugins.house import Plugins
 from app.plugins.plugin import Plugin
 from app.plugins.records import Threshold
+from app.plugins.settings import PluginSettings
 from app.plugins.switching import Switchboard
 from app.wechat.client import WechatApi
 from app.wechat.http import open_http
@@ -87,6 +88,8 @@ class Extensions:
     """Beside those that are found."""
     find_plugins: bool = True
     """Whether the setting and what is installed are searched for more."""
+    plugin_settings: Sequence[PluginSettings] | None = None
+    """Instead of those of the environment."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ def _plugins(
         settings.plugin_paths if extensions.find_plugins else (),
         extensions.plugins,
         installed=extensions.find_plugins,
+        settings=extensions.plugin_settings,
     )
     within = timedelta(minutes=settings.plugins_failure_minutes)
     threshold = Threshold(settings.plugins_most_failures, within)

@@ -5,7 +5,8 @@
 
 from collections.abc import Sequence
 
-from app.conversation.router import Router
+from app.conversation.router import Decide, Route, Router
+from app.core.decisions import Decision, Snapshot
 from app.engines.replies.book import Book
 from app.handlers import bindings, fallback, flows, keywords, options
 
@@ -15,9 +16,20 @@ def builtin(book: Book, plugins: Sequence[Router] = ()) -> list[Router]:
     rule, bound = keywords.rule(book), bindings.bound(book)
     return [
         flows.router(book),
-        options.router(rule, bound),
+        options.router(rule, bound, *(_asked(route) for one in plugins for route in one.routes)),
         keywords.router(rule),
         bindings.router(bound),
         *plugins,
         fallback.router(),
     ]
+
+
+def _asked(route: Route) -> Decide:
+    """The handler with its filters, for who asks it outside the routing."""
+
+    def asked(snap: Snapshot) -> Decision | None:
+        if route.filters and not any(matches(snap) for matches in route.filters):
+            return None
+        return route.decide(snap)
+
+    return asked

@@ -30,7 +30,7 @@ from app.delivery.work import TaskContext as JobContext
 from app.engines.followers.effects import TagFollower, UntagFollower
 from app.plugins.plugin import API, Job, Plugin
 from app.plugins.settings import PluginSettings
-from app.plugins.tools import enqueue, tag, untag
+from app.plugins.tools import enqueue, offer, tag, untag
 
 __all__ = [
     "API",
@@ -71,6 +71,7 @@ __all__ = [
     "enqueue",
     "get_logger",
     "normalise",
+    "offer",
     "pick",
     "tag",
     "untag",

@@ -66,14 +66,18 @@ def find_plugins(
     given: Sequence[Plugin] = (),
     *,
     installed: bool = True,
+    settings: Sequence[PluginSettings] | None = None,
     load_seconds: float = LOAD_SECONDS,
 ) -> Found:
-    """Loads `given` plugins, those the setting names, and with `installed` those of entry points."""
+    """Loads `given` plugins, those the setting names, and with `installed` those of entry points.
+
+    With `settings` the environment is not asked: plugins get these, and their defaults.
+    """
     loaded: dict[str, Loaded] = {}
     left_out: list[LeftOut] = []
     for candidate in _candidates(named, given, installed=installed):
         try:
-            found = _load(candidate, loaded, load_seconds)
+            found = _load(candidate, loaded, settings, load_seconds)
         except Unusable as error:
             left_out.append(LeftOut(candidate.name, candidate.source, str(error)))
         except Exception as error:  # noqa: BLE001  # such as a property of its value that raises
@@ -84,13 +88,18 @@ def find_plugins(
     return Found(tuple(loaded.values()), tuple(left_out))
 
 
-def _load(candidate: _Candidate, known: Mapping[str, Loaded], load_seconds: float) -> Loaded:
+def _load(
+    candidate: _Candidate,
+    known: Mapping[str, Loaded],
+    settings: Sequence[PluginSettings] | None,
+    load_seconds: float,
+) -> Loaded:
     """Raises `Unusable`. The same plugin found twice is loaded once."""
     plugin = check_plugin(_value(candidate, load_seconds))
     first = known.get(plugin.name)
     if first is not None and first.plugin is not plugin:
         raise Unusable(f"another plugin has the name {plugin.name!r}: {first.source}")
-    return first or Loaded(plugin, candidate.source, _settings(plugin))
+    return first or Loaded(plugin, candidate.source, _settings(plugin, settings))
 
 
 def _candidates(
@@ -180,13 +189,18 @@ def _place(error: BaseException) -> str:
     return last or ""
 
 
-def _settings(plugin: Plugin) -> PluginSettings | None:
-    """The plugin's settings from the environment. Raises `Unusable` naming each variable."""
-    if plugin.settings is None:
+def _settings(plugin: Plugin, given: Sequence[PluginSettings] | None) -> PluginSettings | None:
+    """The plugin's settings from the environment, or out of `given`. Raises `Unusable` naming each
+    variable that is wrong."""
+    wanted = plugin.settings
+    if wanted is None:
         return None
     prefix = env_prefix(plugin.name)
     try:
-        return plugin.settings(_env_prefix=prefix)
+        if given is not None:
+            found = (one for one in given if type(one) is wanted)
+            return next(found, None) or wanted.model_validate({})
+        return wanted(_env_prefix=prefix)
     except ValidationError as error:
         wrong = (
             f"{prefix}{'_'.join(str(part) for part in found['loc']).upper()}: {found['msg']}"

@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.conversation.apart import Context
+from app.core.decisions import Decision, Snapshot
+from app.core.replies import MenuReply
 from app.db.tx import Tx
 from app.delivery.jobs import RunAt
 from app.delivery.work import TaskContext
 from app.engines.followers.tagging import Tagging
+from app.engines.replies.options import remember
 from app.plugins.plugin import task_name
+
+
+def offer(snap: Snapshot, menu: MenuReply) -> Decision:
+    """Asks with options to tap. Where they cannot be tapped, their numbers are understood for a
+    while; either way the choice comes back as a text with the option's words and its id as `key`."""
+    return Decision(steps=(menu,), flow=remember(menu, snap))
 
 
 async def tag(ctx: Context, tx: Tx, name: str) -> bool:
