@@ -159,6 +159,10 @@ class Plugins:
         self._pending.append((plugin, Failure(to_millis(self._clock.now()), words)))
         for listener in self._listeners:
             listener(plugin, part, error)
+        self.wake()
+
+    def wake(self) -> None:
+        """Something changed: `run` looks without waiting for its next second. From any thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._woken.set)

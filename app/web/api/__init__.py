@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.web.api import accounts, replies, timeshift
+from app.web.api import accounts, plugins, replies, timeshift
 from app.web.errors import RESPONSES
 
 
@@ -11,6 +11,7 @@ def api(*, demo: bool = False) -> APIRouter:
     root = APIRouter(prefix="/api/v1", responses=RESPONSES)
     root.include_router(accounts.router)
     root.include_router(replies.router)
+    root.include_router(plugins.router)
     if demo:
         root.include_router(timeshift.router)
     return root
