@@ -180,10 +180,10 @@ def guarded_action(
 
     validator: Any = model_validator(mode="wrap")(cast(Any, classmethod(read)))
     bases: Any = (Contained, action)
-    made: type[Action] = create_model(
+    made: Any = create_model(
         action.__name__, __base__=bases, __validators__={"_contained": validator}
     )
-    return made
+    return cast(type[Action], made)
 
 
 # --- effects --------------------------------------------------------------------------------------

@@ -117,6 +117,8 @@ class Made:
                     return "晴"
                 case "later sleep":
                     await asyncio.sleep(30)
+                case _:
+                    pass
             return TextReply("明天晴")
 
         kinds: list[EffectKind[Any, Any]] = [Notes()]
