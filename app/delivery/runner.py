@@ -277,7 +277,7 @@ class Runner:
         )
         started = self._clock.monotonic()
         try:
-            task = self._tasks.get(job.task)
+            task = self._tasks.for_running(job.task)
             async with asyncio.timeout(task.timeout_seconds):
                 value = await task.run(context, **job.args)
         except LeaseLost as error:

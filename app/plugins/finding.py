@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.core.log import mask_text
+from app.plugins.guard import Guard, guarded_action, guarded_router
 from app.plugins.parts import Unusable, check_plugin
 from app.plugins.plugin import Plugin, env_prefix
 from app.plugins.settings import PluginSettings
@@ -99,7 +100,21 @@ def _load(
     first = known.get(plugin.name)
     if first is not None and first.plugin is not plugin:
         raise Unusable(f"another plugin has the name {plugin.name!r}: {first.source}")
+    _try_out(plugin)
     return first or Loaded(plugin, candidate.source, _settings(plugin, settings))
+
+
+def _try_out(plugin: Plugin) -> None:
+    """Puts guards before its parts once, so that nothing is left to fail when the server is built."""
+    guard = Guard(plugin.name, _nobody)
+    for router in plugin.routers:
+        guarded_router(guard, router, ())
+    for action in plugin.actions:
+        guarded_action(guard, action, (), ())
+
+
+def _nobody(*_: object) -> None:
+    """Nobody wants to know."""
 
 
 def _candidates(

@@ -27,6 +27,8 @@ from app.plugins.plugin import Job, task_name
 NOT_OPEN = "抱歉，这项服务暂时没有开放。"
 WAIT_SECONDS = 60.0
 """How often a waiting job of a plugin that is off asks whether it is on again."""
+ABSENT_SECONDS = 600.0
+"""How often a job whose plugin is not there looks for it."""
 _LATE_SECONDS = 5.0
 _NO_FAILURES = (Again, GiveUp, NotNow, LeaseLost)
 
@@ -255,6 +257,12 @@ class _GuardedJob:
             if not (is_database(error) and is_passing(error)):
                 self._guard.failed(f"job {self._job.name}", error)
             raise
+
+
+async def wait_for_plugin(ctx: TaskContext, **_: Any) -> None:
+    """Stands in for jobs of plugins that this process does not have: one that could not be loaded is
+    mended and comes back, and then they are not to be lost."""
+    raise NotNow(ABSENT_SECONDS, f"no plugin here has the job {ctx.job.task}")
 
 
 def guarded_task(guard: Guard, job: Job) -> Task:

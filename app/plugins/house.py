@@ -21,7 +21,7 @@ from app.db.events import Events
 from app.db.faults import is_database, is_passing
 from app.db.tx import Tx
 from app.delivery.schedule import Timetable
-from app.delivery.tasks import Tasks
+from app.delivery.tasks import Task, Tasks
 from app.plugins import guard
 from app.plugins.blocks import Block, BlockFiles, whose
 from app.plugins.finding import Found, LeftOut, Loaded
@@ -32,8 +32,9 @@ from app.plugins.guard import (
     guarded_action,
     guarded_router,
     guarded_task,
+    wait_for_plugin,
 )
-from app.plugins.plugin import Job
+from app.plugins.plugin import TASKS, Job
 from app.plugins.records import (
     Failure,
     Record,
@@ -129,6 +130,8 @@ class Plugins:
         ]
 
     def add_jobs(self, tasks: Tasks, timetable: Timetable) -> None:
+        absent = Task("plugin", "bulk", wait_for_plugin)
+        tasks.stand_in(TASKS, absent)
         for name, one in self.loaded.items():
             for job in one.plugin.jobs:
                 self._add_job(self._guards[name], job, tasks, timetable)

@@ -13,6 +13,8 @@ from app.plugins.settings import PluginSettings
 
 API: Final = 1
 """The number of this interface. It rises when a plugin written for the one before would break."""
+TASKS: Final = "plugin."
+"""What the names of all plugins' tasks begin with."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,31}")
 
 Run: TypeAlias = Callable[..., Awaitable[Any]]
@@ -62,7 +64,7 @@ def is_name(name: object) -> bool:
 
 
 def task_name(plugin: str, job: str) -> str:
-    return f"plugin.{plugin}.{job}"
+    return f"{TASKS}{plugin}.{job}"
 
 
 def env_prefix(plugin: str) -> str:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from app.conversation.rehearsal import rehearse
 from app.core.clock import FakeClock, to_millis
 from app.core.incoming import Incoming, Kind
+from app.core.replies import plain_text
 from app.core.settings import Settings
 from app.db.audit import CLI, AuditRow
 from app.db.events import EventRow
@@ -117,6 +118,16 @@ async def test_a_dry_run_is_not_counted(shop: Shop, made: Made) -> None:
         now=shop.clock.now(),
     )
     assert said.why["failed"] == ["weather"]
+    assert await record(shop) is None
+
+
+async def test_a_dry_run_of_an_action_that_fails_shows_the_apology(shop: Shop) -> None:
+    await add_rule(shop, "说天气", {"do": "weather.tell", "with": {"how": "raise"}})
+    account = shop.runtime.accounts.all()[0]
+    incoming = Incoming(Kind.TEXT, "说天气")
+    said = rehearse(shop.runtime.routing, account.view, incoming, key="k", now=shop.clock.now())
+    assert (said.why["plugin"], said.why["fault"]) == ("weather", "LookupError")
+    assert "抱歉" in plain_text(said.messages[0])
     assert await record(shop) is None
 
 
@@ -269,6 +280,27 @@ async def test_off_its_jobs_wait_and_its_timetable_does_not_pile_up(
     await switch(shop, on=True)
     clock.advance(minutes=2)
     await shop.runtime.runner.drain()
+    assert made.ran == [{"city": "上海"}]
+
+
+async def test_jobs_of_a_plugin_that_is_not_there_wait(
+    settings: Settings, clock: FakeClock, made: Made
+) -> None:
+    """A release with a broken plugin loses none of what was queued before."""
+    extensions = Extensions(plugins=[made.plugin()], find_plugins=False)
+    idle = settings.model_copy(update={"role": "web"})
+    async with open_shop(idle, clock, extensions) as shop:
+
+        async def enqueue(tx: Tx) -> None:
+            await shop.runtime.jobs.enqueue(tx, "plugin.weather.refresh", {"city": "上海"})
+
+        await shop.runtime.database.transaction(enqueue)
+    async with open_runtime(idle, clock, Extensions(find_plugins=False)) as without:
+        for _ in range(7):
+            assert await without.runner.drain() == 1
+            clock.advance(seconds=601)
+    async with open_runtime(idle, clock, extensions) as mended:
+        await mended.runner.drain()
     assert made.ran == [{"city": "上海"}]
 
 
