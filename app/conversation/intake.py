@@ -27,6 +27,7 @@ from app.conversation.records import (
 )
 from app.conversation.router import Routing
 from app.conversation.state import FlowChange, flows_of, write_flows
+from app.core.blame import PartFailed
 from app.core.clock import Clock
 from app.core.decisions import KEEP, ConversationView, Decision, Effect, FollowerView, Snapshot
 from app.core.ids import Ids, MessageId
@@ -238,9 +239,13 @@ class Intake:
         where = "effect"
         if fault is None:
             try:
-                return self._floor.routing.decide(snap), None
+                decision = self._floor.routing.decide(snap)
             except Exception as error:  # noqa: BLE001  # any handler may be at fault; told below
                 where, fault = "decide", error
+            else:
+                for passed in decision.passed_over:
+                    tx.after_commit(partial(_tell_fault, "plugin", snap.key, passed))
+                return decision, None
         tx.after_commit(partial(_tell_fault, where, snap.key, fault))
         words = [apology(snap.account)] if snap.incoming.answerable else []
         return Decision.say(*words, fault=type(fault).__name__), fault
@@ -300,9 +305,11 @@ class Intake:
         for case, turn in zip(cases, turns, strict=True):
             await self._settle(tx, case, turn)
         faults = [
-            fault_event(c.snap.account.id, c.conversation.id, c.snap.key, c.fault)
+            fault_event(c.snap.account.id, c.conversation.id, c.snap.key, fault)
             for c in cases
-            if c.fault is not None
+            if c.fault is not None or c.decision.passed_over
+            for fault in (*c.decision.passed_over, c.fault)
+            if fault is not None
         ]
         await floor.events.emit(tx, [*events, *faults])
 
@@ -366,8 +373,13 @@ class Intake:
 
 
 def _tell_fault(where: str, key: str, fault: Exception) -> None:
+    """What is known of a failure once it is stored; a plugin's is counted then."""
     FAULTS.labels(where).inc()
-    _LOG.error("handler.failed", key=key, error=repr(fault), exc_info=fault)
+    plugin = {}
+    if isinstance(fault, PartFailed):
+        plugin = {"plugin": fault.owner, "part": fault.part}
+        fault.count()
+    _LOG.error("handler.failed", key=key, error=repr(fault), exc_info=fault, **plugin)
 
 
 def _repeated(answer: Answer | Later) -> str:

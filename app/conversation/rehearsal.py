@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.conversation.compose import merge
+from app.conversation.compose import apology, merge
 from app.conversation.router import Routing
+from app.core.blame import PartFailed
 from app.core.decisions import (
     AccountView,
     ConversationView,
@@ -60,7 +61,16 @@ def rehearse(
         flow=None,
         now=now,
     )
-    return _of(routing.decide(snap))
+    return _of(_decided(routing, snap))
+
+
+def _decided(routing: Routing, snap: Snapshot) -> Decision:
+    """An action of a plugin may fail here as it would in earnest: with an apology."""
+    try:
+        return routing.decide(snap)
+    except PartFailed as error:
+        told = {"fault": type(error.error).__name__, "plugin": error.owner}
+        return Decision.say(apology(snap.account), **told)
 
 
 def _of(decision: Decision) -> Rehearsal:

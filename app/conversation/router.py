@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from app.conversation.filters import Filter
+from app.core.blame import PassedOver
 from app.core.decisions import Decision, Pass, Snapshot
 
 Decide: TypeAlias = Callable[[Snapshot], Decision | Pass | None]
@@ -13,7 +14,7 @@ Apart: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class Route:
     filters: tuple[Filter, ...]
     """Any of them suffices; none at all means always."""
     decide: Decide
@@ -30,12 +31,12 @@ class Router:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.routes: list[_Route] = []
+        self.routes: list[Route] = []
         self.aparts: dict[str, Apart] = {}
 
     def decide(self, *filters: Filter) -> Callable[[Decide], Decide]:
         def register(handler: Decide) -> Decide:
-            self.routes.append(_Route(filters, handler, f"{self.name}.{handler.__name__}"))
+            self.routes.append(Route(filters, handler, f"{self.name}.{handler.__name__}"))
             return handler
 
         return register
@@ -46,7 +47,7 @@ class Router:
             if name in self.aparts:
                 raise ValueError(f"two apart handlers are named {name}")
             self.aparts[name] = handler
-            self.routes.append(_Route(filters, lambda _: Decision(apart=name), name))
+            self.routes.append(Route(filters, lambda _: Decision(apart=name), name))
             return handler
 
         return register
@@ -66,12 +67,20 @@ class Routing:
 
     def decide(self, snap: Snapshot) -> Decision:
         """The first decision; its `why` names the handler, and says if it was a miss. Nobody:
-        `Decision(missed=True)`."""
+        `Decision(missed=True)`.
+
+        A handler of a plugin that fails is passed over, and named under `failed`.
+        """
         passed: Mapping[str, Any] = {}
+        failed: tuple[PassedOver, ...] = ()
         for route in self._routes:
             if route.filters and not any(matches(snap) for matches in route.filters):
                 continue
-            decision = route.decide(snap)
+            try:
+                decision = route.decide(snap)
+            except PassedOver as error:
+                failed = (*failed, error)
+                continue
             if decision is None:
                 continue
             if isinstance(decision, Pass):
@@ -80,5 +89,12 @@ class Routing:
             why = {"handler": route.name, **passed, **decision.why}
             if decision.missed:
                 why["missed"] = True
-            return replace(decision, why=why)
-        return Decision(missed=True, why={"handler": None, **passed, "missed": True})
+            decided = replace(decision, why=why)
+            return _with_failures(decided, failed) if failed else decided
+        nobody = Decision(missed=True, why={"handler": None, **passed, "missed": True})
+        return _with_failures(nobody, failed)
+
+
+def _with_failures(decision: Decision, failed: tuple[PassedOver, ...]) -> Decision:
+    why = {**decision.why, "failed": [error.owner for error in failed]} if failed else decision.why
+    return replace(decision, passed_over=failed, why=why)

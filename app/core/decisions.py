@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Final, TypeAlias
 
+from app.core.blame import PassedOver
 from app.core.ids import AccountId, ConversationId, FollowerId
 from app.core.incoming import Incoming
 from app.core.replies import Reply
@@ -133,6 +134,8 @@ class Decision:
     """For the trace: which rule or binding, and the words that matched."""
     apart: str | None = None
     """Name of the apart handler that answers; nothing else of the decision is used then, but `why`."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Handlers of plugins that were asked before and failed; set by the routing."""
 
     @staticmethod
     def say(*replies: Reply, **why: Any) -> "Decision":

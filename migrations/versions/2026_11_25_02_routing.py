@@ -94,6 +94,8 @@ def upgrade() -> None:
         "plugin",
         sa.Column("name", sa.String(length=60), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("blocks", sa.Integer(), nullable=False),
+        sa.Column("recent", Json(), nullable=False),
         sa.Column("last_failure", sa.String(length=500), nullable=True),
         sa.Column("last_failure_at", Utc(), nullable=True),
         sa.Column("disabled_at", Utc(), nullable=True),

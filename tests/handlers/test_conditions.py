@@ -58,8 +58,8 @@ class Shop(Book):
     def current(self, account_id: AccountId) -> Any:
         return self.compiled
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
-        return self.compiled.flows.get(name)
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
+        return self.compiled.find_flow(name, version)
 
 
 def decide(incoming: Incoming | str, settings: Any = None, **how: Any) -> Decision:

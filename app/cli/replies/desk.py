@@ -9,7 +9,7 @@ import typer
 from app.accounts.errors import NoSuchAccount
 from app.accounts.queries import find_by_slug
 from app.cli.office import Office, in_office
-from app.core.actions import ActionRegistry
+from app.core.actions import Action, ActionRegistry
 from app.core.ids import AccountId
 from app.db.audit import CLI
 from app.db.events import Events
@@ -19,6 +19,8 @@ from app.engines.replies.book_plan import Plan
 from app.engines.replies.history import Source
 from app.engines.replies.imports import Imports
 from app.engines.replies.service import Replies
+from app.engines.support.actions import HandOff
+from app.plugins.finding import Found, find_plugins
 
 T = TypeVar("T")
 Slug = Annotated[str, typer.Option("--account", help="公众号代号 · the account's slug")]
@@ -65,7 +67,12 @@ def at_desk(slug: str, work: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
     return in_office(whole)
 
 
+def other_actions(plugins: Found) -> list[type[Action]]:
+    """What answers may do beside the actions of rules: hand over, and what plugins add."""
+    return [HandOff, *(action for one in plugins.loaded for action in one.plugin.actions)]
+
+
 def _replies(office: Office) -> Replies:
-    actions = ActionRegistry()
+    actions = ActionRegistry(other_actions(find_plugins(office.settings.plugin_paths)))
     register(actions, Book(office.database, actions, office.clock))
     return Replies(office.ids, office.clock, actions, Events(office.clock), office.audit)

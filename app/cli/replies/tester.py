@@ -11,7 +11,7 @@ from app.accounts.errors import NoSuchAccount
 from app.accounts.queries import find_by_slug
 from app.cli.complaints import load_settings
 from app.cli.office import require_migrated
-from app.cli.replies.desk import Slug
+from app.cli.replies.desk import Slug, other_actions
 from app.cli.replies.files import read_file
 from app.cli.replies.tables import show_mistakes
 from app.conversation.report import CameReport, ChangeReport, Report, StepReport, report
@@ -32,8 +32,8 @@ from app.engines.replies.queries import read_stored
 from app.engines.replies.service import Replies
 from app.engines.replies.source import FixedBook
 from app.engines.replies.standing import stored_of
-from app.engines.support.actions import HandOff
 from app.handlers.offline import Offline
+from app.plugins.finding import Found, find_plugins
 
 _CHARACTERS = 200
 _PASSED, _FAILED, _OPEN = "✓", "✗", "·"
@@ -84,9 +84,10 @@ async def _tested(
 ) -> Report:
     settings = load_settings()
     require_migrated(settings)
+    plugins = find_plugins(settings.plugin_paths)
     database = open_database(settings)
     try:
-        reading = _Reading(database, await _view(database, slug))
+        reading = _Reading(database, await _view(database, slug), plugins)
         chosen = str(version) if version is not None else rules
         if chosen is None and script.book is not None:
             book = stored_of(reading.imports.read_plain(script.book))
@@ -95,14 +96,20 @@ async def _tested(
         other = None if against is None else await reading.book(against)
     finally:
         await database.close()
-    return _run(script, reading.view, book, other)
+    return _run(script, reading, book, other)
 
 
-def _run(script: Script, view: AccountView, book: Stored, other: Stored | None) -> Report:
+def _run(script: Script, reading: "_Reading", book: Stored, other: Stored | None) -> Report:
     now = SystemClock().now()
 
     def outcomes(stored: Stored) -> tuple[list[Outcome], tuple[Broken, ...]]:
-        offline = Offline(stored, view)
+        loaded = [one.plugin for one in reading.plugins.loaded]
+        offline = Offline(
+            stored,
+            reading.view,
+            actions=[action for plugin in loaded for action in plugin.actions],
+            routers=[router for plugin in loaded for router in plugin.routers],
+        )
         return [offline.player.run(one, now) for one in script.conversations], offline.broken
 
     came, broken = outcomes(book)
@@ -112,11 +119,13 @@ def _run(script: Script, view: AccountView, book: Stored, other: Stored | None) 
 class _Reading:
     """Books of one account: as they are, as they were, and out of files."""
 
-    def __init__(self, database: Database, view: AccountView) -> None:
+    def __init__(self, database: Database, view: AccountView, plugins: Found) -> None:
         self._database = database
         self.view = view
+        self.plugins = plugins
         clock = SystemClock()
-        registry, ids = ActionRegistry([HandOff]), Ids(clock, 0)  # checks, and draws no id
+        registry = ActionRegistry(other_actions(plugins))
+        ids = Ids(clock, 0)  # what only checks draws none
         register(registry, FixedBook(Stored()))
         replies = Replies(ids, clock, registry, Events(clock), Audit(ids, clock))
         self.imports = Imports(database, replies)

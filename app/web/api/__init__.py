@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.web.api import accounts, bundle, replies, tallies, tester, timeshift, versions
+from app.web.api import accounts, bundle, plugins, replies, tallies, tester, timeshift, versions
 from app.web.errors import RESPONSES
 
 
@@ -15,6 +15,7 @@ def api(*, demo: bool = False) -> APIRouter:
     root.include_router(tester.router)
     root.include_router(bundle.router)
     root.include_router(versions.router)
+    root.include_router(plugins.router)
     if demo:
         root.include_router(timeshift.router)
     return root
