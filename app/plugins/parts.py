@@ -12,7 +12,10 @@ from app.plugins.plugin import API, Job, Plugin, is_name
 from app.plugins.settings import PluginSettings
 
 RESERVED = frozenset(
-    {"flows", "options", "keywords", "bindings", "fallback", "consent", "human", "guanxi"}
+    {
+        *("held", "flows", "queued", "silence", "options", "keywords", "bindings", "fallback"),
+        *("consent", "human", "guanxi"),
+    }
 )
 """Routers of our own, present and to come: traces name handlers by them."""
 _HALF = ("apply", "render")

@@ -51,7 +51,7 @@ class Shop(Book):
             StoredBinding(13, 1, "follow", "", say("夜里好"), NIGHT, None),
             StoredBinding(14, 1, "menu", "night", say("晚安"), NIGHT, None),
         ]
-        stored = Stored(1, rules, bindings, [StoredFlow(20, 1, "点单", FLOW)], settings)
+        stored = Stored(1, rules, bindings, [StoredFlow(20, 1, "点单", FLOW)], settings=settings)
         self.compiled = compile_book(stored, registry)
         assert self.compiled.broken == ()
 
@@ -97,6 +97,7 @@ class TestRules:
             "passed_rules": [{"rule": "4", "name": "只在夜里", "why": "hours"}],
             "fallback": "missed",
             "misses": 1,
+            "missed": True,
         }
 
     def test_one_that_holds_behind_the_winner_is_not_named(self) -> None:
