@@ -2,9 +2,10 @@
 
 import typer
 
-from app.cli import doctor, migrate, openapi, serve, setup, simulator, work
+from app.cli import doctor, migrate, openapi, plugin, serve, setup, simulator, work
 from app.cli.complaints import Forgiving
 from app.cli.demo.command import demo
+from app.cli.replies.commands import app as replies
 
 app = typer.Typer(
     name="guanxi",
@@ -18,6 +19,8 @@ app.command("serve")(serve.serve)
 app.command("work")(work.work)
 app.command("migrate")(migrate.migrate)
 app.add_typer(setup.app, name="setup")
+app.add_typer(replies, name="replies")
+app.add_typer(plugin.app, name="plugin")
 app.command("demo")(demo)
 app.command("doctor")(doctor.doctor)
 app.command("openapi")(openapi.openapi)

@@ -6,7 +6,7 @@ keeps it for the next contact. A crash leaves the job to any worker.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from app.core.errors import NotFound
 from app.core.ids import AccountId, ConversationId, FollowerId
 from app.core.incoming import Incoming
 from app.core.log import get_logger
-from app.core.replies import Reply, from_dict
+from app.core.replies import KINDS, Reply, from_dict
 from app.db.database import Database
 from app.db.tx import Tx, Work
 from app.delivery.outbound import HeldRow
@@ -95,6 +95,10 @@ class _Stored:
     context: Context
 
 
+def _nobody(_: str, __: Exception) -> None:
+    """Nobody wants to know."""
+
+
 class ApartHandlers:
     """Runs the job `conversation.answer_apart`.
 
@@ -107,11 +111,14 @@ class ApartHandlers:
         accounts: AccountRegistry,
         deadline: Deadline,
         handler_seconds: float = HANDLER_SECONDS,
+        on_failure: Callable[[str, Exception], None] = _nobody,
     ) -> None:
+        """`on_failure` is told the name of each handler that failed, and how."""
         self._floor = floor
         self._accounts = accounts
         self._deadline = deadline
         self._handler_seconds = handler_seconds
+        self._on_failure = on_failure
 
     async def run(self, ctx: TaskContext, account_id: int, key: str, handler: str) -> None:
         """Answers one delivery. The answer and the end of the job are one transaction."""
@@ -145,6 +152,7 @@ class ApartHandlers:
         self, name: str, context: Context, error: Exception
     ) -> tuple[Sequence[Reply], Exception]:
         FAULTS.labels("apart").inc()
+        self._on_failure(name, error)
         _LOG.error("handler.failed", handler=name, key=context.key, exc_info=error)
         return [apology(context.account)], error
 
@@ -281,7 +289,12 @@ _STORED = (
 )
 
 
-def _as_replies(result: Reply | Sequence[Reply] | None) -> Sequence[Reply]:
+def _as_replies(result: object) -> Sequence[Reply]:
+    """Raises `TypeError` for anything but a reply, a sequence of replies, or None."""
     if result is None:
         return ()
-    return result if isinstance(result, Sequence) else (result,)
+    said = result if isinstance(result, list | tuple) else (result,)
+    for one in said:
+        if not isinstance(one, KINDS):
+            raise TypeError(f"the handler returned {type(one).__name__}, which is no reply")
+    return said

@@ -20,7 +20,7 @@ from app.delivery.finishing import Finisher
 from app.delivery.jobs import LEASE_SECONDS, Claimed, Jobs
 from app.delivery.retry import job_delay
 from app.delivery.schedule import Timetable
-from app.delivery.tasks import QUEUES, Again, GiveUp, Tasks
+from app.delivery.tasks import QUEUES, Again, GiveUp, NotNow, Tasks
 from app.delivery.work import LeaseLost, TaskContext
 
 __all__ = ["LeaseLost", "Runner", "TaskContext"]
@@ -277,7 +277,7 @@ class Runner:
         )
         started = self._clock.monotonic()
         try:
-            task = self._tasks.get(job.task)
+            task = self._tasks.for_running(job.task)
             async with asyncio.timeout(task.timeout_seconds):
                 value = await task.run(context, **job.args)
         except LeaseLost as error:
@@ -293,6 +293,8 @@ class Runner:
 
     def _failed(self, job: Claimed, error: Exception) -> Outcome:
         words = f"{type(error).__name__}: {error}"
+        if isinstance(error, NotNow):
+            return self._postponed(job, error)
         last = isinstance(error, GiveUp) or job.attempt >= job.max_attempts
         _LOG.warning(
             "jobs.try_failed",
@@ -313,6 +315,11 @@ class Runner:
         )
         run_at = to_millis(self._clock.now()) + int(seconds * 1000)
         return Outcome(job, End.BACK, words, run_at=run_at)
+
+    def _postponed(self, job: Claimed, why: NotNow) -> Outcome:
+        metrics.JOBS.labels(job.queue, "put_back").inc()
+        run_at = to_millis(self._clock.now()) + int(why.seconds * 1000)
+        return Outcome(job, End.BACK, str(why), run_at=run_at, uncounted=True)
 
     # --- keeping and ending -----------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
 """A number typed after a menu that went out as text."""
 
 from dataclasses import replace
+from typing import Any
 
 from app.conversation.filters import InFlow
 from app.conversation.router import Decide, Router
-from app.core.decisions import Decision, Snapshot
+from app.core.decisions import Decision, Pass, Snapshot
 from app.engines.replies.options import OPTIONS, tapped
 
 
@@ -18,6 +19,13 @@ def router(*then: Decide) -> Router:
         if incoming is None:
             return None
         meant = replace(snap, incoming=incoming)
-        return next((said for decide in then if (said := decide(meant)) is not None), None)
+        passed: dict[str, Any] = {}
+        for decide in then:
+            said = decide(meant)
+            if isinstance(said, Decision):
+                return replace(said, why={**passed, **said.why})
+            if isinstance(said, Pass):
+                passed |= said.why
+        return None
 
     return routes

@@ -76,6 +76,7 @@ WORDS: dict[Language, dict[str, str]] = {
 CHINESE: dict[str, str] = {
     "accounts": "公众号",
     "replies": "回复",
+    "plugins": "插件",
     "demo": "演示",
     "List Accounts": "公众号列表",
     "Me": "当前令牌",
@@ -92,10 +93,13 @@ CHINESE: dict[str, str] = {
     "List Flows": "流程列表",
     "Create Flow": "新建流程",
     "Get Flow": "查看流程",
+    "Preview Flow": "整个流程一览",
     "Update Flow": "修改流程",
     "Delete Flow": "删除流程",
     "Dry Run": "试运行：会由谁回复、为什么",
     "Get Trace": "回复依据：一条推送由谁回复、为什么",
+    "List Plugins": "插件列表",
+    "Switch Plugin": "打开或关闭插件",
     "Move Time": "推移时间（仅演示）",
 }
 """Groups and calls in Chinese; the document itself names them in English."""

@@ -93,7 +93,7 @@ class Shop(Book):
     def current(self, account_id: AccountId) -> Any:
         return self.compiled
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
         return self.compiled.flows.get(name)
 
 

@@ -11,6 +11,7 @@ from app.core.ids import AccountId
 from app.db.tx import Tx
 from app.engines.replies.compiled import parse_answers
 from app.engines.replies.errors import FlowInUse
+from app.engines.replies.flows import actions_of
 from app.engines.replies.models import Binding, Flow, Rule
 
 
@@ -79,6 +80,6 @@ async def refuse_while_started(tx: Tx, account_id: AccountId, flow_id: int, flow
             )
         )
         for value, used_by in rows:
-            answers = [value.get("finish", [])] if isinstance(value, dict) else value
+            answers = actions_of(value) if isinstance(value, dict) else value
             if flow_name in flows_started(answers):
                 raise FlowInUse(used_by=used_by or table.__tablename__)

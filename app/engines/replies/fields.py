@@ -61,3 +61,5 @@ FlowName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=40, pat
 """Names that begin with `~` are the program's own."""
 TAG_CHARACTERS = 30
 TagName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=TAG_CHARACTERS)]
+StoredTagName = Annotated[TagName, AfterValidator(str.strip)]
+"""As followers have it."""

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core.incoming import Kind
 from app.core.text import normalise
+from app.engines.replies.conditions import Audience, Hours
 from app.engines.replies.fields import FlowName, no_nul
 from app.engines.replies.matcher import RuleKind
 
@@ -66,6 +67,8 @@ class RuleInput(BaseModel):
     priority: Annotated[int, Field(ge=-PRIORITY, le=PRIORITY)] = 0
     enabled: bool = True
     answers: WrittenAnswers
+    hours: Hours | None = None
+    audience: Audience | None = None
 
 
 class BindingInput(BaseModel):
@@ -77,6 +80,8 @@ class BindingInput(BaseModel):
     key: Annotated[str, StringConstraints(max_length=128), _PLAIN] = ""
     enabled: bool = True
     answers: WrittenAnswers
+    hours: Hours | None = None
+    audience: Audience | None = None
 
     @model_validator(mode="after")
     def _key_fits(self) -> "BindingInput":
