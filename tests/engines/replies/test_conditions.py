@@ -13,11 +13,11 @@ from app.engines.replies.conditions import (
     Audience,
     Condition,
     Hours,
-    Lapse,
     Situation,
     condition,
     may_both_hold,
 )
+from app.engines.replies.matcher import Lapse
 from tests.rules import reference
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
