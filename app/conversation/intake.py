@@ -48,7 +48,7 @@ from app.engines.followers.inbound import Locked, Who
 from app.engines.followers.tags import tags_of
 from app.engines.support import inbound as support
 from app.engines.support.inbound import Turn
-from app.engines.support.moves import MOVES
+from app.engines.support.moves import move_among
 
 APART_LEASE_SECONDS = 30.0
 _LOG = get_logger(__name__)
@@ -335,7 +335,7 @@ class Intake:
             silent=not (case.decision.steps or case.decision.apart),
             trace=case.decision.why,
             said=said,
-            move=next((s for s in case.decision.steps if isinstance(s, MOVES)), None),
+            move=move_among(case.decision.steps),
         )
 
     async def _settle(self, tx: Tx, case: Case, turn: Turn) -> None:
