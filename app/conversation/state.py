@@ -11,8 +11,8 @@ from app.conversation.models import FlowStateRow
 from app.core.decisions import FlowState
 from app.core.ids import FollowerId
 from app.db.base import Json, Utc
-from app.db.hot import Hot, InList, upsert
-from app.db.tx import Tx
+from app.db.hot import Hot, InList, Row, upsert
+from app.db.tx import Query, Tx
 
 FlowChange: TypeAlias = tuple[int, FollowerId, FlowState | None]
 """Account, follower, and the next state; None ends the dialogue."""
@@ -67,8 +67,12 @@ _WRITE = Hot(_write)
 _END = Hot(delete(FlowStateRow).where(InList(FlowStateRow.follower_id, "followers")))
 
 
-async def read_flows(tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId, FlowState]:
+def flows_of(followers: Sequence[FollowerId]) -> Query[dict[FollowerId, FlowState]]:
     """The dialogue of each follower who is in one, also where it has expired."""
+    return Query(_READ, {"followers": list(followers)}, _states)
+
+
+def _states(rows: Sequence[Row]) -> dict[FollowerId, FlowState]:
     return {
         FollowerId(follower): FlowState(
             flow,
@@ -80,9 +84,7 @@ async def read_flows(tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId
             bool(paused),
             misses,
         )
-        for follower, flow, step, answers, expires_at, version, path, paused, misses in (
-            await tx.all(_READ, {"followers": list(followers)})
-        )
+        for follower, flow, step, answers, expires_at, version, path, paused, misses in rows
     }
 
 
@@ -91,7 +93,7 @@ async def write_flows(tx: Tx, changes: Sequence[FlowChange], at: datetime) -> No
     ended = [follower for _, follower, state in changes if state is None]
     if ended:
         await tx.run(_END, {"followers": ended})
-    await tx.many(
+    await tx.put(
         _WRITE,
         [
             {

@@ -92,6 +92,7 @@ CHINESE: dict[str, str] = {
     "List Flows": "流程列表",
     "Create Flow": "新建流程",
     "Get Flow": "查看流程",
+    "Preview Flow": "整个流程一览",
     "Update Flow": "修改流程",
     "Delete Flow": "删除流程",
     "Dry Run": "试运行：会由谁回复、为什么",

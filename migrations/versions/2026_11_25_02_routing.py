@@ -27,6 +27,16 @@ def upgrade() -> None:
     op.add_column(
         "flow_state", sa.Column("misses", sa.SmallInteger(), nullable=False, server_default="0")
     )
+    # Answers have no key: half of the index was nothing.
+    op.drop_index("ix_cs_message_receipt_key", "cs_message")
+    op.create_index(
+        "ix_cs_message_receipt_key",
+        "cs_message",
+        ["receipt_key"],
+        unique=False,
+        sqlite_where=sa.text("receipt_key IS NOT NULL"),
+        postgresql_where=sa.text("receipt_key IS NOT NULL"),
+    )
     op.create_table(
         "rp_revision",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -41,7 +41,8 @@ def begin(flow: Flow, snap: Snapshot) -> Decision:
     walk = _Walk(flow, snap)
     if snap.nested >= NESTED_LIMIT:
         return walk.lost("nested")
-    words = "" if snap.incoming.key else typed(snap.incoming)
+    answered_already = snap.incoming.key or snap.nested  # a tapped option, another flow's question
+    words = "" if answered_already else typed(snap.incoming)
     walk.take(_several(flow, snap, words, {}, asked=None) if words else ())
     decision = walk.go(0, "begun")
     return replace(decision, why={**decision.why, "begins": str(flow.id)})

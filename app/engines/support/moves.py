@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from app.core.decisions import Effect
+from app.core.decisions import Effect, Step
 from app.core.replies import Reply
 from app.db.tx import Tx
 
@@ -45,6 +45,14 @@ class ReturnToBot(Effect):
 
 
 Move: TypeAlias = HandOver | ReturnToBot
+
+
+def move_among(steps: Sequence[Step]) -> Move | None:
+    """The first change of state that a decision asks for."""
+    for step in steps:
+        if isinstance(step, (HandOver, ReturnToBot)):
+            return step
+    return None
 
 
 class HandOverKind:

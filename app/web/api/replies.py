@@ -31,6 +31,8 @@ from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.conditions import Lapse, Situation
 from app.engines.replies.conflicts import Finding, FindingKind, find_conflicts
 from app.engines.replies.fields import StoredTagName
+from app.engines.replies.flow_preview import preview
+from app.engines.replies.flows import prepare
 from app.engines.replies.inputs import (
     MESSAGE_TYPES,
     BindingInput,
@@ -39,6 +41,7 @@ from app.engines.replies.inputs import (
     RuleInput,
 )
 from app.engines.replies.matcher import SENTENCES, Explanation, Hit, RuleKind
+from app.engines.replies.plan_checks import checked
 from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.engines.support.queries import TraceView, find_trace
 from app.runtime import Runtime
@@ -126,6 +129,10 @@ class FlowOut(BaseModel):
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+class FlowPreview(BaseModel):
+    lines: list[str]
 
 
 class FlowList(BaseModel):
@@ -481,6 +488,16 @@ async def create_flow(
 async def get_flow(request: Request, flow_id: Id, found: Account, _: Reader) -> FlowOut:
     flows = services(request).replies.flows
     return _flow_out(await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id))))
+
+
+@router.get("/flows/{flow_id}/preview")
+async def preview_flow(request: Request, flow_id: Id, found: Account, _: Reader) -> FlowPreview:
+    """The whole flow as lines for people, in Chinese: steps, what they take, where they lead."""
+    runtime: Runtime = services(request)
+    flows = runtime.replies.flows
+    view: FlowView = await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id)))
+    plan = checked({**view.plan, "name": view.name})
+    return FlowPreview(lines=preview(prepare(plan, runtime.actions)))
 
 
 @router.put("/flows/{flow_id}", response_model=FlowOut)

@@ -308,6 +308,14 @@ class TestSeveral:
         decision = begin(chat.flows["流程1"], snapshot(tapped))
         assert decision.steps == (TextReply("几位？"),)
 
+    def test_what_answered_one_flow_does_not_answer_the_next(self) -> None:
+        other = {"do": "start_flow", "with": {"flow": "流程2"}}
+        chat = Chat({"steps": [DAY], "finish": [other]}, {"steps": [{**DAY, "ask": "到哪天？"}]})
+        chat.start()
+        assert chat.say("明天") == "到哪天？"
+        assert chat.state is not None
+        assert chat.state.answers == {}
+
     def test_a_loop_asks_again_what_was_given_ahead(self) -> None:
         again = [{"if": {"answer": "ok", "is": "对"}, "go": "end"}, {"else": "size"}]
         confirm = {

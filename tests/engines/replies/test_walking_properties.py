@@ -16,7 +16,7 @@ from tests.engines.replies.test_walking import Chat, say, tag
 
 NAMES = [f"s{n}" for n in range(7)]
 SAVED = ["a", "b", "c"]
-GOOD = {
+GOOD: dict[str, str | Incoming] = {
     "text": "不辣",
     "number": "3",
     "phone": "13800138000",
@@ -31,7 +31,12 @@ GOOD = {
 def questions(draw: st.DrawFn, name: str, goes: list[str]) -> dict[str, Any]:
     expect = draw(st.sampled_from(sorted(GOOD)))
     saved = draw(st.sampled_from(SAVED))
-    step = {"name": name, "ask": f"{name} 几位？", "expect": expect, "save_as": saved}
+    step: dict[str, Any] = {
+        "name": name,
+        "ask": f"{name} 几位？",
+        "expect": expect,
+        "save_as": saved,
+    }
     if expect == "choice":
         step["choices"] = ["大杯", "中杯"]
     return step | {"next": draw(ways(saved, goes))}
