@@ -9,16 +9,25 @@ import pytest
 
 from app.core.actions import ActionRegistry
 from app.core.ids import AccountId
+from app.core.text import without_marks
 from app.engines.replies.actions import ReplyAction, register
+from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.compiled import parse_answers
+from app.engines.replies.conditions import Audience, Hours
+from app.engines.replies.conflicts import FindingKind
+from app.engines.replies.documents import MOST_BYTES, MOST_DEPTH
 from app.engines.replies.flows import prepare
+from app.engines.replies.imports import Imports
 from app.engines.replies.inputs import MESSAGE_TYPES, BindingPlace, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
+from app.engines.replies.mistakes import SHOWN
 from app.engines.replies.plan_checks import checked
 from app.engines.replies.plans import Expect, Question
 from app.engines.staff.permissions import ROLE_RIGHTS
 from app.engines.support import actions as support
 from app.web.api.replies import DryRun
+from app.web.middleware import IMPORT_BODY_BYTES
+from tests.engines.replies.conftest import ONE, Desk, desk  # noqa: F401  # a fixture
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "replies.md").read_text()
@@ -67,8 +76,23 @@ def test_the_tables_name_everything_there_is(registry: ActionRegistry) -> None:
     assert _column("kind of reply") == {kind for (kind,) in kinds}
     assert _column("kind") == set(RuleKind)
     assert _column("on") == set(get_args(BindingPlace))
+    assert _column("finding") == set(FindingKind)
+    assert _column("setting") == set(BookSettings.model_fields)
     assert _column("expect") == set(get_args(Expect))
     assert [kind for kind in MESSAGE_TYPES if f"`{kind}`" not in TEXT] == []
+
+
+def test_the_conditions_are_taken() -> None:
+    (block,) = re.findall(r"```jsonc\n(.*?)```", TEXT, re.DOTALL)
+    written = json.loads(block)
+    assert Hours.model_validate(written["hours"]).daily[1] == ("22:00", "02:00")
+    assert Audience.model_validate(written["audience"]).written() == written["audience"]
+
+
+def test_all_punctuation_that_is_named_is_taken_away() -> None:
+    (named,) = re.findall(r"goes at both ends: `(.*?)`", TEXT)
+    assert len(named.split()) > 10
+    assert {without_marks(f"甲{mark}乙") for mark in named.split()} == {"甲 乙"}
 
 
 def test_who_may_write() -> None:
@@ -85,3 +109,22 @@ def test_the_readme_s_calls_are_taken(name: str, registry: ActionRegistry) -> No
     rule, dry_run = re.findall(r"-d '(.*?)'$", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE)
     parse_answers(RuleInput.model_validate_json(rule).answers, registry)
     assert DryRun.model_validate_json(dry_run).text
+
+
+async def test_the_file_is_taken(desk: Desk) -> None:
+    (block,) = re.findall(r"```yaml\n(guanxi: 1\n.*?)```", TEXT, re.DOTALL)
+    imports = Imports(desk.database, desk.replies)
+    plan = await imports.plan_import(ONE, block.encode(), "merge")
+    assert [(one.kind, one.what) for one in plan.changes] == [
+        ("added", "settings"),
+        ("added", "flow"),
+        ("added", "rule"),
+        ("added", "binding"),
+    ]
+
+
+def test_the_limits_of_a_file_are_those_that_hold() -> None:
+    assert f"at most {MOST_BYTES // 2**20} MiB" in TEXT
+    assert f"more than {MOST_DEPTH} levels" in TEXT
+    assert f"at most {SHOWN:,} of them" in TEXT
+    assert IMPORT_BODY_BYTES == MOST_BYTES

@@ -4,6 +4,7 @@ import random
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.rules.reference import Rule
 
@@ -32,7 +33,7 @@ PATTERNS: tuple[tuple[str, Callable[[random.Random], str]], ...] = (
     (r"快递.+到了", lambda r: f"快递{r.choice(['昨天', '，'])}到了"),
     (r"(a+)+b$", lambda r: "a" * r.randint(1, 9) + "b"),
 )
-HOURS: tuple[dict[str, object], ...] = (
+HOURS: tuple[dict[str, Any], ...] = (
     {"daily": [["09:00", "18:00"]]},
     {"daily": [["22:00", "02:00"]]},
     {"weekdays": [6, 7]},

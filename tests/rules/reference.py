@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 
 MARKS = set(""",.!?;:~-·•・‐–—―〜、。…‥¡¿`'"()[]{}<>“”‘’„‚«»‹›《》〈〉「」『』【】〔〕〖〗""")
 ORDER = ["exact", "wildcard", "contains", "pattern"]
@@ -16,7 +17,7 @@ class Rule:
     kind: str
     words: tuple[str, ...]
     priority: int = 0
-    hours: dict[str, object] = field(default_factory=dict)
+    hours: dict[str, Any] = field(default_factory=dict)
     audience: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -101,9 +102,8 @@ def holds(rule: Rule, at: datetime, tags: Sequence[str]) -> bool:
     return in_time(rule.hours, at)
 
 
-def in_time(hours: dict[str, object], at: datetime) -> bool:
+def in_time(hours: dict[str, Any], at: datetime) -> bool:
     daily = hours.get("daily") or [["00:00", "24:00"]]
-    assert isinstance(daily, list)
     for start, end in daily:
         for begun in (at.date(), at.date() - timedelta(days=1)):
             first, last = moment(begun, start), moment(begun, end)
@@ -120,13 +120,13 @@ def moment(day: date, time: str) -> datetime:
     return midnight + timedelta(hours=int(hour), minutes=int(minute))
 
 
-def on_day(hours: dict[str, object], day: date) -> bool:
+def on_day(hours: dict[str, Any], day: date) -> bool:
     first, last, weekdays = hours.get("from"), hours.get("until"), hours.get("weekdays")
     if first is not None and day.isoformat() < str(first):
         return False
     if last is not None and day.isoformat() > str(last):
         return False
-    return not weekdays or day.isoweekday() in weekdays  # type: ignore[operator]
+    return not weekdays or day.isoweekday() in weekdays
 
 
 class Reference:
@@ -154,7 +154,7 @@ class Reference:
 
     def answer(self, text: str, at: datetime, tags: Sequence[str]) -> tuple[Rule | None, list[int]]:
         """The rule that answers, and the ids of those passed over before it, best first."""
-        passed = []
+        passed: list[int] = []
         for rule, _ in self.ranked(text):
             if holds(rule, at, tags):
                 return rule, passed

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import date, datetime, timedelta, tzinfo
-from enum import StrEnum
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core.decisions import Snapshot
 from app.engines.replies.fields import StoredTagName
+from app.engines.replies.matcher import Lapse
 
 WINDOWS = 10
 TAGS = 20
@@ -102,13 +102,6 @@ class Audience(BaseModel):
     def written(self) -> dict[str, Any] | None:
         """The stored form; None for everybody."""
         return self.model_dump(mode="json", exclude_defaults=True) or None
-
-
-class Lapse(StrEnum):
-    """Why something does not hold for a contact."""
-
-    HOURS = "hours"
-    AUDIENCE = "audience"
 
 
 class Situation:

@@ -17,7 +17,6 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from app.core.text import Language, normalise, without_marks
-from app.engines.replies.conditions import Lapse
 from app.engines.replies.patterns import Patterns, literal_part, wildcard_pattern
 from app.engines.replies.synonyms import Synonyms
 
@@ -65,6 +64,13 @@ class Hit:
     def rank(self) -> tuple[int, int, int, int]:
         """Smaller wins: priority, kind, the longer word, the older rule."""
         return (-self.priority, _ORDER[self.kind], -len(self.word), self.rule_id)
+
+
+class Lapse(StrEnum):
+    """Why something does not hold for a contact."""
+
+    HOURS = "hours"
+    AUDIENCE = "audience"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from app.core.text import Language
 from app.db.tx import Tx
 from app.engines.replies import queries
 from app.engines.replies.book_settings import BookSettings
-from app.engines.replies.conditions import Lapse, Situation
+from app.engines.replies.conditions import Situation
 from app.engines.replies.conflicts import Finding, FindingKind, find_conflicts
 from app.engines.replies.fields import StoredTagName
 from app.engines.replies.flow_preview import preview
@@ -40,7 +40,7 @@ from app.engines.replies.inputs import (
     FlowInput,
     RuleInput,
 )
-from app.engines.replies.matcher import SENTENCES, Explanation, Hit, RuleKind
+from app.engines.replies.matcher import SENTENCES, Explanation, Hit, Lapse, RuleKind
 from app.engines.replies.plan_checks import checked
 from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.engines.support.queries import TraceView, find_trace

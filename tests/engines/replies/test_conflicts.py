@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.text import Language
 from app.engines.replies.compiled import Stored, StoredRule, compile_words
 from app.engines.replies.conflicts import NAMED, Finding, FindingKind, find_conflicts
 from tests.rules.reference import Reference, Rule
@@ -41,7 +42,7 @@ def told(rules: Sequence[Rule], synonyms: Sequence[Sequence[str]] = ()) -> list[
     return [(one.kind.value, [named.id for named in one.rules]) for one in found(rules, synonyms)]
 
 
-MONDAYS: dict[str, object] = {"weekdays": [1]}
+MONDAYS: dict[str, Any] = {"weekdays": [1]}
 VIP = {"tags": ["vip"]}
 DEAD: list[tuple[str, list[Rule]]] = [
     ("the same exact word", [rule(2, "exact", "价格"), rule(1, "exact", "价格！")]),
@@ -145,8 +146,8 @@ def test_every_kind_has_its_sentence() -> None:
     findings = found(rules)
     assert {one.kind for one in findings} == set(FindingKind)
     for one in findings:
-        for lang in ("zh", "en"):
-            said = one.say(lang)  # type: ignore[arg-type]
+        for lang in get_args(Language):
+            said = one.say(lang)
             assert one.rules[0].name in said
             assert one.words[0] in said
 
@@ -173,7 +174,8 @@ patterns = st.sampled_from(
     ]
 )
 groups = st.sampled_from([(), (("甲", "b"),), (("甲乙", "ab"), ("a", "乙")), (("乙", "甲", "a"),)])
-when = st.sampled_from([{}, {}, {}, {"weekdays": [1]}])
+NO_HOURS: dict[str, Any] = {}
+when = st.sampled_from([NO_HOURS, NO_HOURS, NO_HOURS, MONDAYS])
 
 
 @st.composite

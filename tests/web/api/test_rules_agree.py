@@ -109,8 +109,8 @@ def cases(rules: Sequence[Rule], texts: Sequence[str]) -> list[Case]:
                 text,
                 moment,
                 who,
-                rule and names[rule.id],
-                rule and rule.kind,
+                names[rule.id] if rule else None,
+                rule.kind if rule else None,
                 tuple(names[one] for one in passed[:PASSED_OVER]),
             )
         )
