@@ -16,14 +16,19 @@ from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.compiled import parse_answers
 from app.engines.replies.conditions import Audience, Hours
 from app.engines.replies.conflicts import FindingKind
+from app.engines.replies.documents import MOST_BYTES, MOST_DEPTH
 from app.engines.replies.flows import prepare
+from app.engines.replies.imports import Imports
 from app.engines.replies.inputs import MESSAGE_TYPES, BindingPlace, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
+from app.engines.replies.mistakes import SHOWN
 from app.engines.replies.plan_checks import checked
 from app.engines.replies.plans import Expect, Question
 from app.engines.staff.permissions import ROLE_RIGHTS
 from app.engines.support import actions as support
 from app.web.api.replies import DryRun
+from app.web.middleware import IMPORT_BODY_BYTES
+from tests.engines.replies.conftest import ONE, Desk, desk  # noqa: F401  # a fixture
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "replies.md").read_text()
@@ -117,3 +122,22 @@ def test_every_step_and_every_expectation_is_told() -> None:
     assert _column("step") == set(DOINGS)
     assert _column("to expect") == set(Expectation.model_fields)
     assert [kind for kind in KINDS if f"`{kind}`" not in TEXT] == []
+
+
+async def test_the_file_is_taken(desk: Desk) -> None:
+    (block,) = re.findall(r"```yaml\n(guanxi: 1\n.*?)```", TEXT, re.DOTALL)
+    imports = Imports(desk.database, desk.replies)
+    plan = await imports.plan_import(ONE, block.encode(), "merge")
+    assert [(one.kind, one.what) for one in plan.changes] == [
+        ("added", "settings"),
+        ("added", "flow"),
+        ("added", "rule"),
+        ("added", "binding"),
+    ]
+
+
+def test_the_limits_of_a_file_are_those_that_hold() -> None:
+    assert f"at most {MOST_BYTES // 2**20} MiB" in TEXT
+    assert f"more than {MOST_DEPTH} levels" in TEXT
+    assert f"at most {SHOWN:,} of them" in TEXT
+    assert IMPORT_BODY_BYTES == MOST_BYTES
