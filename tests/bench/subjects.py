@@ -29,6 +29,8 @@ class Setup:
     mode: str = "plain"
     rules: int = 10
     followers: int = shop.FOLLOWERS
+    beside: str = ""
+    """Measured once more, right beside what it is compared with: minutes apart a machine is another."""
 
     def __str__(self) -> str:
         parts = [self.subject, self.database]
@@ -40,6 +42,8 @@ class Setup:
             parts.append(f"{self.rules:,} rules")
         if self.followers != shop.FOLLOWERS:
             parts.append(f"{self.followers:,} followers")
+        if self.beside:
+            parts.append(f"beside {self.beside}")
         return " · ".join(part for part in parts if part)
 
 
