@@ -17,7 +17,7 @@ from app.db.audit import CLI
 from app.db.tx import Tx
 from app.delivery.models import Job
 from app.engines.followers.models import Follower as FollowerRow
-from app.engines.followers.tags import read_tags
+from app.engines.followers.tags import tags_of
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
 from app.engines.support.queries import find_trace
 from app.plugins.plugin import Plugin
@@ -112,7 +112,7 @@ class Follower:
         async def read(tx: Tx) -> frozenset[str]:
             statement = select(FollowerRow.id).where(FollowerRow.openid == self.openid)
             number = await tx.value(statement)
-            return (await read_tags(tx, [number])).get(number, frozenset())
+            return (await tx.ask(tags_of([number]))).get(number, frozenset())
 
         return await self._chat.installation.runtime.database.read(read)
 
