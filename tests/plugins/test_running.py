@@ -316,7 +316,7 @@ async def test_switching_is_on_record_and_happens_once(shop: Shop) -> None:
     with pytest.raises(NoSuchPlugin) as caught:
         await shop.runtime.database.transaction(
             lambda tx: shop.runtime.switchboard.switch(
-                tx, "wether", on=True, actor=CLI, loaded=shop.runtime.plugins.loaded
+                tx, "weatherman", on=True, actor=CLI, loaded=shop.runtime.plugins.loaded
             )
         )
     assert "weather" in caught.value.say("en")

@@ -67,7 +67,7 @@ async def test_who_may(client: httpx.AsyncClient, bearer: MakeToken, account: Ma
 
 async def test_an_unknown_one(client: httpx.AsyncClient, bearer: MakeToken) -> None:
     answer = await client.put(
-        f"{URL}/wether", headers=await bearer("admin"), json={"enabled": True}
+        f"{URL}/weatherman", headers=await bearer("admin"), json={"enabled": True}
     )
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "NO_SUCH_PLUGIN"
