@@ -29,8 +29,9 @@ from app.db.tx import PostgresTx, SqliteTx, Tx
 from app.runtime import Runtime, open_runtime
 from app.wechat.parse import parse
 from tests.bench import shop
-from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop, analyse
+from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop
 from tests.bench.load import message
+from tests.bench.postgres import analyse
 
 _TABLE = re.compile(r"(?:FROM|INTO|UPDATE)\s+(\w+)")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import shop
-from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop, analyse
+from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop
 from tests.bench.driver import NOTHING, Run, drive
 from tests.bench.load import Load, Loads
+from tests.bench.postgres import analyse
 from tests.bench.processes import Running, running, uvicorn
 
 ECHO, BASE, ONE_SESSION, OURS = "ECHO", "BASE", "one session", "ours"
