@@ -15,6 +15,7 @@ from app.accounts.service import Accounts
 from app.conversation.apart import HANDLER_SECONDS, ApartHandlers
 from app.conversation.deadline import Deadline
 from app.conversation.delivery import Answer, Delivery
+from app.conversation.forgetting import FLOWS, FLOWS_KEPT
 from app.conversation.intake import Floor, Intake
 from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
@@ -41,6 +42,8 @@ from app.delivery.runner import Runner
 from app.delivery.schedule import Timetable
 from app.delivery.sender import ApiOf, CustomerApi, Sender
 from app.delivery.tasks import Task, Tasks
+from app.delivery.upkeep import Chore, Dropped, Expired, Upkeep
+from app.delivery.upkeep import chores as delivery_chores
 from app.engines.followers.effects import TagKind, UntagKind
 from app.engines.followers.inbound import Inbound as FollowersInbound
 from app.engines.followers.recipients import FollowerRecipients
@@ -49,6 +52,7 @@ from app.engines.replies.book import Book
 from app.engines.replies.service import Replies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support.inbound import Inbound as SupportInbound
+from app.engines.support.keeping import KeepMessages
 from app.handlers import builtin
 from app.wechat.client import WechatApi
 from app.wechat.http import open_http
@@ -185,6 +189,9 @@ def _build(
     Sender(database, tasks, jobs, outbox, recipients, events, _sending_api(accounts, wechat), clock)
     timetable = Timetable(database, jobs, clock)
     Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
+    upkeep = Upkeep(tasks, timetable)
+    for chore in chores(settings, database, clock, audit):
+        upkeep.add(chore)
     worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
     wake = Wake(listen_url(settings))
     runner = Runner(
@@ -251,6 +258,22 @@ def _build(
     )
     runner.services = runtime
     return runtime
+
+
+def chores(settings: Settings, database: Database, clock: Clock, audit: Audit) -> list[Chore]:
+    """What keeps the tables in shape, in the order in which `maintain` does it."""
+    dropped = Dropped(database, audit)
+    return [
+        KeepMessages(
+            database,
+            clock,
+            dropped,
+            kept_days=settings.messages_kept_days,
+            url=listen_url(settings),
+        ),
+        *delivery_chores(settings, database, clock, dropped),
+        Expired(FLOWS, FLOWS_KEPT, database, clock.now),
+    ]
 
 
 def _sending_api(accounts: AccountRegistry, wechat: WechatApi) -> ApiOf:

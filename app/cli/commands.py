@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import doctor, migrate, openapi, serve, setup, simulator, work
+from app.cli import doctor, maintain, migrate, openapi, serve, setup, simulator, work
 from app.cli.complaints import Forgiving
 from app.cli.demo.command import demo
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("work")(work.work)
 app.command("migrate")(migrate.migrate)
+app.command("maintain")(maintain.maintain)
 app.add_typer(setup.app, name="setup")
 app.command("demo")(demo)
 app.command("doctor")(doctor.doctor)

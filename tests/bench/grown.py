@@ -30,7 +30,7 @@ from app.db.migrate import state, upgrade
 from app.db.months import month_of
 from tests.bench import shop
 from tests.bench.databases import POSTGRES, SQLITE, Shop, furnish
-from tests.bench.life import Life, Rows, Size, Words
+from tests.bench.life import MESSAGES, Life, Rows, Size, Words
 from tests.bench.postgres import PostgresServer, connected
 
 LOADER = 1
@@ -76,11 +76,9 @@ class Grown:
         url = self._empty(kind)
         asyncio.run(furnish(url, Shop()))
         now = SystemClock().now()
-        filler: _Filler = _SqliteFiller(url) if kind == SQLITE else _PostgresFiller(url)
-        with filler:
+        with _filler(kind, url) as filler:
             life = Life(size, *_account(url), now, filler.words)
             filler.fill(life, now, say)
-        sizes = filler.sizes()
         stamp = {
             "loader": LOADER,
             "schema": schema_digest(),
@@ -88,10 +86,15 @@ class Grown:
             "messages": size.messages,
             "made_at": now.isoformat(),
             "seconds": round(time.monotonic() - started),
-            "bytes": sizes,
+            "bytes": self.sizes(kind),
         }
         self._stamp_file(kind).write_bytes(orjson.dumps(stamp, option=orjson.OPT_INDENT_2))
         return stamp
+
+    def sizes(self, kind: str) -> dict[str, int]:
+        """Bytes of each table with its indexes."""
+        with _filler(kind, self.url(kind)) as filler:
+            return filler.sizes()
 
     def remove(self, kind: str) -> None:
         self._stamp_file(kind).unlink(missing_ok=True)
@@ -217,7 +220,7 @@ class _SqliteFiller(_Filler):
         connection = sqlite3.connect(self._path)
         found = connection.execute(
             "SELECT m.tbl_name, sum(d.pgsize) FROM dbstat AS d JOIN sqlite_master AS m"
-            " ON m.name = d.name WHERE d.aggregate = 1 GROUP BY 1"
+            " ON m.name = d.name GROUP BY 1"  # page by page: its own sum has but 32 bits
         ).fetchall()
         connection.close()
         return dict(found)
@@ -284,10 +287,26 @@ class _PostgresFiller(_Filler):
         self._connection.execute(statement.encode())
 
 
+def _filler(kind: str, url: str) -> _Filler:
+    return _SqliteFiller(url) if kind == SQLITE else _PostgresFiller(url)
+
+
 @contextmanager
 def _asking(url: str) -> Iterator[Any]:
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
+
+
+@contextmanager
+def opened(folder: Path | None) -> Iterator[Grown]:
+    """The grown databases of a folder; what was started for them is stopped."""
+    with tempfile.TemporaryDirectory(prefix="gxb", ignore_cleanup_errors=True) as runtime:
+        os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
+        grown = Grown(folder or default_folder())
+        try:
+            yield grown
+        finally:
+            grown.close()
 
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
@@ -298,26 +317,35 @@ _Folder = Annotated[Path | None, typer.Option(help="Where it is kept; the user's
 def make(
     database: Annotated[str, typer.Argument(help="sqlite or postgresql")],
     folder: _Folder = None,
-    followers: Annotated[int, typer.Option()] = Size.followers,
-    messages: Annotated[int, typer.Option()] = Size.messages,
+    followers: Annotated[int, typer.Option()] = shop.MANY_FOLLOWERS,
+    messages: Annotated[int, typer.Option()] = MESSAGES,
     again: Annotated[bool, typer.Option("--again", help="Also when it is there.")] = False,
 ) -> None:
     """Makes it, unless it is there and of this schema."""
     console = Console()
     setup_logging(level="warning")
     kind = KINDS[database]
-    with tempfile.TemporaryDirectory(prefix="gxb") as runtime:
-        os.environ["XDG_RUNTIME_DIR"] = runtime
-        grown = Grown(folder or default_folder())
-        try:
-            stamp = None if again else grown.stamp(kind)
-            if stamp is None:
-                stamp = grown.make(kind, Size(followers, messages), console)
-            elif not state(grown.url(kind)).up_to_date:
-                upgrade(grown.url(kind))
-            _show(console, kind, stamp)
-        finally:
-            grown.close()
+    with opened(folder) as grown:
+        stamp = None if again else grown.stamp(kind)
+        if stamp is None:
+            stamp = grown.make(kind, Size(followers, messages), console)
+        elif not state(grown.url(kind)).up_to_date:
+            upgrade(grown.url(kind))
+        _show(console, kind, stamp)
+
+
+@app.command()
+def sizes(
+    database: Annotated[str, typer.Argument(help="sqlite or postgresql")], folder: _Folder = None
+) -> None:
+    """Measures how large everything is now."""
+    kind = KINDS[database]
+    with opened(folder) as grown:
+        stamp = grown.stamp(kind)
+        if stamp is None:
+            raise typer.BadParameter("there is none; make it first")
+        stamp["bytes"] = grown.sizes(kind)
+        _show(Console(), kind, stamp)
 
 
 @app.command()

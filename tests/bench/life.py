@@ -20,6 +20,7 @@ from tests.bench import shop
 from tests.bench.load import FIRST_ID, openid_of
 
 DAYS = 180
+MESSAGES = 10_000_000
 RECEIPTS_DAYS, EVENTS_DAYS, WINDOW_HOURS = 1, 7, 48
 _SLOT = 1 << 12
 _ACTIVE_SHARE = 0.2
@@ -34,7 +35,7 @@ Row = Sequence[Any]
 @dataclass(frozen=True, slots=True)
 class Size:
     followers: int = shop.MANY_FOLLOWERS
-    messages: int = 10_000_000
+    messages: int = MESSAGES
     active: int = shop.FOLLOWERS
     """Of the followers, those that the narrow load is drawn from."""
 
@@ -274,9 +275,7 @@ _CONVERSATION = (
     "id account_id number follower_id state owner_kind priority version last_message_seq"
     " last_inbound_at last_outbound_at snooze_until_reply reopen_count bot_epoch bot_misses preview"
 )
-_WINDOW = (
-    "follower_id bucket account_id source_key granted_at expires_at quota used used_by_bot"
-)
+_WINDOW = "follower_id bucket account_id source_key granted_at expires_at quota used used_by_bot"
 _TAGGED = "follower_id tag_id account_id source_key created_at"
 
 
