@@ -9,11 +9,13 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,6 +98,37 @@ class Grown:
         with _filler(kind, self.url(kind)) as filler:
             return filler.sizes()
 
+    def freshen(self, kind: str) -> None:
+        """Before a measurement: this month's partition is there, receipts and events are as young as
+        they were, and the next checkpoint is as far away as it can be."""
+        url = self.url(kind)
+        maintain = [sys.executable, "-m", "app", "maintain"]
+        environment = {**os.environ, "GUANXI_DATABASE_URL": url}
+        subprocess.run(maintain, check=True, env=environment, capture_output=True)
+        now = SystemClock().now()
+        with connected(url, autocommit=kind == POSTGRES) as connection:
+            connection.execute(
+                text("DELETE FROM receipt WHERE expires_at <= :old"),
+                {"old": _at(now - timedelta(days=2), kind)},
+            )
+            connection.execute(
+                text("UPDATE receipt SET expires_at = :later WHERE expires_at <= :now"),
+                {"later": _at(now + timedelta(hours=12), kind), "now": _at(now, kind)},
+            )
+            connection.execute(
+                text("UPDATE event SET created_at = :now WHERE created_at <= :old"),
+                {"now": _at(now, kind), "old": _at(now - timedelta(days=6), kind)},
+            )
+            connection.commit()
+        self._checkpoint(kind, url)
+
+    def _checkpoint(self, kind: str, url: str) -> None:
+        if kind == POSTGRES:
+            self._server.admin("CHECKPOINT")
+            return
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def remove(self, kind: str) -> None:
         self._stamp_file(kind).unlink(missing_ok=True)
         if kind == SQLITE:
@@ -131,6 +164,10 @@ def schema_digest() -> str:
                 text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
             )
             return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
+
+
+def _at(moment: datetime, kind: str) -> datetime | str:
+    return moment if kind == POSTGRES else moment.isoformat(" ", "microseconds")[:26]
 
 
 def _account(url: str) -> tuple[int, dict[str, int]]:

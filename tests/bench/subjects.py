@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.bench import shop
 from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop
 from tests.bench.driver import NOTHING, Run, drive
+from tests.bench.grown import Grown, default_folder
 from tests.bench.load import Load, Loads
 from tests.bench.postgres import analyse
 from tests.bench.processes import Running, running, uvicorn
@@ -30,6 +31,8 @@ class Setup:
     mode: str = "plain"
     rules: int = 10
     followers: int = shop.FOLLOWERS
+    grown: bool = False
+    """In the database of `tests.bench.grown`, not in a fresh one."""
 
     def __str__(self) -> str:
         parts = [self.subject, self.database]
@@ -41,6 +44,8 @@ class Setup:
             parts.append(f"{self.rules:,} rules")
         if self.followers != shop.FOLLOWERS:
             parts.append(f"{self.followers:,} followers")
+        if self.grown:
+            parts.append("grown")
         return " · ".join(part for part in parts if part)
 
 
@@ -70,6 +75,7 @@ class Bench:
 
     def __init__(self, folder: Path, pace: Pace, say: Callable[[str], None]) -> None:
         self.databases = Databases(folder)
+        self.grown = Grown(default_folder())
         self._folder = folder
         self._pace = pace
         self._say = say
@@ -85,8 +91,16 @@ class Bench:
             with running(_command(setup), log, _environment(url, self._folder)) as server:
                 return self._drive(setup, connections, server, url)
         finally:
-            if url:
+            if url and not setup.grown:
                 self.databases.drop(url)
+
+    def close(self) -> None:
+        """Stops what was started for databases."""
+        self.databases.close()
+        self.grown.close()
+
+    def _database_cpu(self) -> float:
+        return self.databases.cpu_seconds() + self.grown.cpu_seconds()
 
     def _look_at_demo(self) -> Measured:
         command = [sys.executable, "-m", "app", "demo", "--port", "{port}"]
@@ -100,6 +114,9 @@ class Bench:
     def _database(self, setup: Setup) -> str:
         if not setup.database:
             return ""
+        if setup.grown:
+            self.grown.freshen(setup.database)
+            return self.grown.url(setup.database)
         return self.databases.fresh(setup.database, Shop(setup.mode, setup.rules))
 
     def _drive(
@@ -111,12 +128,12 @@ class Bench:
         warm = drive(
             server.port, file, position=0, connections=connections[0], seconds=self._pace.warm
         )
-        if url:
+        if url and not setup.grown:  # which has been, and reading it through takes long
             analyse(url)
         position = warm.position
         measured: dict[int, Measured] = {}
         for number in connections:
-            server_cpu, database_cpu = server.cpu_seconds(), self.databases.cpu_seconds()
+            server_cpu, database_cpu = server.cpu_seconds(), self._database_cpu()
             run = drive(
                 server.port,
                 file,
@@ -130,7 +147,7 @@ class Bench:
                 run,
                 server.memory_mb(),
                 server_us=(server.cpu_seconds() - server_cpu) / answers,
-                database_us=(self.databases.cpu_seconds() - database_cpu) / answers,
+                database_us=(self._database_cpu() - database_cpu) / answers,
                 faults=run.faults(repeats_matter=bool(setup.database)),
             )
             self._say(_line(setup, number, measured[number]))

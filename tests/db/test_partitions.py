@@ -124,13 +124,12 @@ async def test_a_month_that_was_missing_at_midnight(server: Server, parts: Parti
     assert {(await server.places())[i] for i in late[1:]} == {"to_2027_03"}
 
 
-async def test_rows_of_several_gaps_move_to_their_months(
-    server: Server, parts: Partitions
-) -> None:
+async def test_rows_of_several_gaps_move_to_their_months(server: Server, parts: Partitions) -> None:
     """A clock was wrong once, or months are missing on both sides of one that is there."""
     await parts.cut(NOW)
-    early, far = first_id(datetime(2025, 2, 3, tzinfo=UTC)), first_id(
-        datetime(2031, 1, 1, tzinfo=UTC)
+    early, far = (
+        first_id(datetime(2025, 2, 3, tzinfo=UTC)),
+        first_id(datetime(2031, 1, 1, tzinfo=UTC)),
     )
     many = range(OCTOBER.low, OCTOBER.low + 1201)
     newest = first_id(FEBRUARY.start.replace(day=10))
