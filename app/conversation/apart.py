@@ -32,7 +32,7 @@ from app.delivery.outbound import HeldRow
 from app.delivery.work import TaskContext
 from app.engines.followers.models import Follower
 from app.engines.followers.recipients import lock_follower
-from app.engines.followers.tags import read_tags
+from app.engines.followers.tags import tags_of
 from app.engines.support.inbound import Said
 from app.engines.support.models import Conversation, Message
 from app.wechat.parse import parse
@@ -242,7 +242,7 @@ class ApartHandlers:
                 follower,
                 new=row.seq == 1,
                 subscribed=row.subscribed,
-                tags=(await read_tags(tx, [follower])).get(follower, frozenset()),
+                tags=(await tx.ask(tags_of([follower]))).get(follower, frozenset()),
             ),
             conversation=ConversationView(
                 ConversationId(row.conversation_id), row.state, row.bot_misses

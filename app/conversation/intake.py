@@ -26,7 +26,7 @@ from app.conversation.records import (
     wx_msg_id,
 )
 from app.conversation.router import Routing
-from app.conversation.state import read_flows, write_flows
+from app.conversation.state import flows_of, write_flows
 from app.core.clock import Clock
 from app.core.decisions import KEEP, ConversationView, Decision, Effect, FollowerView, Snapshot
 from app.core.ids import Ids, MessageId
@@ -44,7 +44,7 @@ from app.delivery.outbound import Outbox
 from app.delivery.tasks import Task
 from app.engines.followers import inbound as followers
 from app.engines.followers.inbound import Locked, Who
-from app.engines.followers.tags import read_tags
+from app.engines.followers.tags import tags_of
 from app.engines.support import inbound as support
 from app.engines.support.inbound import Turn
 
@@ -158,7 +158,7 @@ class Intake:
 
     async def record(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
         """The receipts, last of all, in the transaction of the effects."""
-        await tx.many(receipts.INSERT, rows)
+        await tx.put(receipts.INSERT, rows)
 
     # --- c to f: snapshots, decisions, effects, writing ------------------------------------------
 
@@ -194,14 +194,17 @@ class Intake:
         if not people:
             return []
         ids = [follower.id for _, follower in people]
-        conversations = await self._floor.support.find(tx, ids)
-        flows = await read_flows(tx, ids)
-        open_windows = await windows.read(tx, ids)
-        tags = await read_tags(tx, ids)
+        conversations, flows, open_windows, tags = await tx.ask_all(
+            self._floor.support.conversations_of(ids),
+            flows_of(ids),
+            windows.windows_of(ids),
+            tags_of(ids),
+        )
         cases: list[Case] = []
         for delivery, follower in people:
             conversation = conversations[follower.id]
             now = delivery.arrived_at
+            granted = open_windows.get(follower.id, ())
             snap = Snapshot(
                 account=delivery.account.view,
                 key=delivery.key,
@@ -217,10 +220,10 @@ class Intake:
                 ),
                 flow=flows.get(follower.id),
                 now=now,
-                windows=window.live(open_windows.get(follower.id, ()), now),
+                windows=window.live(granted, now),
             )
             decision, error = self._decide(tx, snap, fault)
-            cases.append(Case(delivery, follower, conversation, snap, decision, error))
+            cases.append(Case(delivery, follower, conversation, snap, granted, decision, error))
         return cases
 
     def _decide(

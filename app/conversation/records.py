@@ -15,6 +15,7 @@ from app.core.replies import Reply
 from app.db import receipts
 from app.delivery import windows
 from app.delivery.outbound import HeldRow, NewMessage
+from app.delivery.window import WindowRow, is_fresh
 from app.engines.followers.inbound import Contact, Locked
 from app.engines.support import inbound as support
 from app.engines.support.inbound import Found
@@ -33,6 +34,8 @@ class Case:
     follower: Locked
     conversation: Found
     snap: Snapshot
+    windows: Sequence[WindowRow]
+    """The grants that were there before this contact."""
     decision: Decision
     fault: Exception | None = None
     replies: list[Reply] = field(default_factory=list)
@@ -99,16 +102,19 @@ def contact_of(case: Case) -> Contact:
 
 
 def grant_of(case: Case) -> windows.GrantRow | None:
-    """The send window that the contact opens, if it opens one."""
+    """The send window that the contact opens, if it opens one that is not there already."""
     incoming: Incoming = case.delivery.incoming
+    at = case.delivery.arrived_at
     if incoming.grant is None:
+        return None
+    if any(row.bucket == incoming.grant and is_fresh(row, at) for row in case.windows):
         return None
     return windows.GrantRow(
         case.delivery.account.id,
         case.follower.id,
         incoming.grant,
         case.delivery.key,
-        case.delivery.arrived_at,
+        at,
     )
 
 

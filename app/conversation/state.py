@@ -10,8 +10,8 @@ from app.conversation.models import FlowStateRow
 from app.core.decisions import FlowState
 from app.core.ids import FollowerId
 from app.db.base import Json, Utc
-from app.db.hot import Hot, InList, upsert
-from app.db.tx import Tx
+from app.db.hot import Hot, InList, Row, upsert
+from app.db.tx import Query, Tx
 
 _READ = Hot(
     select(
@@ -45,13 +45,15 @@ _WRITE = Hot(_write)
 _END = Hot(delete(FlowStateRow).where(InList(FlowStateRow.follower_id, "followers")))
 
 
-async def read_flows(tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId, FlowState]:
+def flows_of(followers: Sequence[FollowerId]) -> Query[dict[FollowerId, FlowState]]:
     """The dialogue of each follower who is in one, also where it has expired."""
+    return Query(_READ, {"followers": list(followers)}, _states)
+
+
+def _states(rows: Sequence[Row]) -> dict[FollowerId, FlowState]:
     return {
         FollowerId(follower): FlowState(flow, step, MappingProxyType(answers), expires_at)
-        for follower, flow, step, answers, expires_at in await tx.all(
-            _READ, {"followers": list(followers)}
-        )
+        for follower, flow, step, answers, expires_at in rows
     }
 
 
@@ -62,7 +64,7 @@ async def write_flows(
     ended = [follower for _, follower, state in changes if state is None]
     if ended:
         await tx.run(_END, {"followers": ended})
-    await tx.many(
+    await tx.put(
         _WRITE,
         [
             {

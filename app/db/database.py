@@ -378,9 +378,10 @@ class PostgresDatabase(Database):
             try:
                 async with asyncio.timeout(self._seconds):
                     result = await Watched(work(tx), tx)
+                    await tx.settle()
                     await connection.commit()
             except BaseException as error:
-                await _abandon(connection, error)
+                await _abandon(connection, tx, error)
                 raise
         return result, tx.hooks
 
@@ -391,7 +392,7 @@ class PostgresDatabase(Database):
                 async with asyncio.timeout(self._seconds):
                     return await Watched(work(tx), tx)
             except BaseException as error:
-                await _abandon(connection, error)
+                await _abandon(connection, tx, error)
                 raise
 
     async def _started(self, connection: AsyncConnection) -> PostgresTx:
@@ -411,7 +412,7 @@ class PostgresDatabase(Database):
         await self._engine.dispose()
 
 
-async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
+async def _abandon(connection: AsyncConnection, tx: PostgresTx, error: BaseException) -> None:
     """Rolls back, or throws the connection away when it is broken or was cut off in mid-statement."""
     raw = await connection.get_raw_connection() if not connection.invalidated else None
     driver = raw.driver_connection if raw is not None else None
@@ -420,4 +421,5 @@ async def _abandon(connection: AsyncConnection, error: BaseException) -> None:
     if broken:
         await connection.invalidate()
     else:
+        await tx.give_up()
         await connection.rollback()

@@ -70,7 +70,7 @@ class Events:
         if not events:
             return
         now = self._clock.now()
-        await tx.many(
+        await tx.put(
             _INSERT,
             [
                 {

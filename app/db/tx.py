@@ -1,9 +1,19 @@
 """A transaction, as every engine sees it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Mapping,
+    Sequence,
+)
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
+import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
@@ -26,6 +36,19 @@ class AwaitedOutside(RuntimeError):
 
     Nothing slow may hold a lock: ask the network before or after, or enqueue a job.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Generic[T]):
+    """A hot read, and what its rows mean."""
+
+    statement: Hot
+    params: Params
+    shape: Callable[[Sequence[Row]], T]
+
+
+class RowsMissed(RuntimeError):
+    """A write touched another number of rows than it had to: somebody wrote without the lock."""
 
 
 class Tx(ABC):
@@ -65,6 +88,26 @@ class Tx(ABC):
     @abstractmethod
     async def many(self, statement: Statement, rows: Sequence[Params]) -> int:
         """The statement once per row; how many rows were touched in all. Nothing for no rows."""
+
+    async def ask(self, query: Query[T]) -> T:
+        """What the query's rows mean."""
+        return query.shape(await self.all(query.statement, query.params))
+
+    async def ask_all(self, *queries: Query[Any]) -> list[Any]:
+        """Several queries, none of which needs another's answer: one round trip on PostgreSQL."""
+        return [await self.ask(query) for query in queries]
+
+    async def put(
+        self, statement: Hot, rows: Sequence[Params], *, expected: int | None = None
+    ) -> None:
+        """As `many`, but nobody waits for the answer: it is looked at before the next read or the
+        commit, and what went wrong is raised there.
+
+        `expected`: how many rows have to be touched; `RowsMissed` otherwise.
+        """
+        touched = await self.many(statement, rows)
+        if expected is not None and touched != expected:
+            raise RowsMissed
 
 
 class SqliteTx(Tx):
@@ -109,8 +152,59 @@ class PostgresTx(Tx):
         self._raw = raw
         self.busy = False
         """A statement is under way; any other wait inside the transaction is a mistake."""
+        self._pipeline: Any = None
+        """What carries statements nobody waits for; open from the first of them to `settle`."""
+        self._unseen: list[tuple[Any, int | None]] = []
+
+    async def ask_all(self, *queries: Query[Any]) -> list[Any]:
+        await self.settle()
+        await self._pipe()
+        sent = []
+        for query in queries:
+            prepared = query.statement.prepared("postgresql")
+            cursor = self._raw.cursor()
+            await self._alone(cursor.execute(prepared.text, prepared.values(query.params)))
+            sent.append((query, prepared, cursor))
+        await self.settle()
+        return [query.shape(await self._take(prepared, cursor)) for query, prepared, cursor in sent]
+
+    async def put(
+        self, statement: Hot, rows: Sequence[Params], *, expected: int | None = None
+    ) -> None:
+        rowset = statement.prepared("postgresql").rowset
+        if rowset is None or not rows:
+            await super().put(statement, rows, expected=expected)
+            return
+        await self._pipe()
+        cursor = self._raw.cursor()
+        self._unseen.append((cursor, expected))
+        await self._alone(cursor.execute(rowset.text, rowset.values(rows)))
+
+    async def settle(self) -> None:
+        """Waits for the answers of everything put, and looks at them."""
+        if self._pipeline is None:
+            return
+        pipeline, self._pipeline = self._pipeline, None
+        unseen, self._unseen = self._unseen, []
+        await self._alone(pipeline.__aexit__(None, None, None))
+        if any(expected not in (None, cursor.rowcount) for cursor, expected in unseen):
+            raise RowsMissed
+
+    async def give_up(self) -> None:
+        """Leaves the pipeline before a rollback, whatever its statements would say."""
+        if self._pipeline is not None:
+            pipeline, self._pipeline = self._pipeline, None
+            with suppress(psycopg.Error):
+                await pipeline.__aexit__(None, None, None)
+
+    async def _pipe(self) -> None:
+        if self._pipeline is None:
+            pipeline = self._raw.pipeline()
+            await self._alone(pipeline.__aenter__())
+            self._pipeline = pipeline
 
     async def all(self, statement: Statement, params: Params | None = None) -> Sequence[Any]:
+        await self.settle()
         if isinstance(statement, Hot):
             prepared = statement.prepared("postgresql")
             cursor = await self._send(prepared, params)
@@ -118,6 +212,7 @@ class PostgresTx(Tx):
         return (await self._alone(self._connection.execute(statement, params))).all()
 
     async def run(self, statement: Statement, params: Params | None = None) -> int:
+        await self.settle()
         if isinstance(statement, Hot):
             return int((await self._send(statement.prepared("postgresql"), params)).rowcount)
         found = self._connection.execute(statement, params, execution_options=_COUNTED)
@@ -126,6 +221,7 @@ class PostgresTx(Tx):
     async def many(self, statement: Statement, rows: Sequence[Params]) -> int:
         if not rows:
             return 0
+        await self.settle()
         if isinstance(statement, Hot):
             prepared = statement.prepared("postgresql")
             if prepared.rowset is not None:

@@ -179,7 +179,7 @@ class Sender:
         if api is None:
             await self._block_or_hold(tx, entry, NOT_ALLOWED)
             return None
-        rows = (await windows.read(tx, [entry.follower_id])).get(entry.follower_id, [])
+        rows = (await tx.ask(windows.windows_of([entry.follower_id]))).get(entry.follower_id, [])
         bucket = window.choose(rows, now, entry.automatic)
         if bucket is None or not await windows.charge(
             tx, entry.follower_id, bucket, now, entry.automatic

@@ -22,6 +22,10 @@ QUOTAS: Mapping[Grant, tuple[int, timedelta]] = MappingProxyType(
 )
 """Sends and lifetime of each grant."""
 
+STILL_FRESH = timedelta(minutes=5)
+"""An unused grant of two days that is younger is left as it is when the follower writes again: ours
+then ends up to five minutes before the platform's, and a lively chat writes no row per message."""
+
 BOT_RESERVE = 2
 """Sends of the message bucket that automatic messages leave to people."""
 
@@ -78,6 +82,17 @@ KEPT_FOR_PEOPLE = WhyNot(
 def reserve_of(bucket: str, *, automatic: bool, reserve: int = BOT_RESERVE) -> int:
     """How many sends of a bucket a message must leave: only automatic ones, only in `message`."""
     return reserve if automatic and bucket == Grant.MESSAGE else 0
+
+
+def is_fresh(row: WindowRow, at: datetime) -> bool:
+    """Whether a contact at `at` would open nothing that this grant does not already give."""
+    _, life = QUOTAS[Grant(row.bucket)]
+    return (
+        row.used == 0
+        and life > STILL_FRESH
+        and row.granted_at <= at < row.granted_at + STILL_FRESH
+        and row.expires_at == row.granted_at + life
+    )
 
 
 def live(rows: Iterable[WindowRow], now: datetime) -> tuple[WindowView, ...]:

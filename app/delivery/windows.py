@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, SmallInteger, String, bindparam, literal_colu
 
 from app.core.incoming import Grant
 from app.db.base import Utc
-from app.db.hot import Hot, InList, upsert
-from app.db.tx import Tx
+from app.db.hot import Hot, InList, Row, upsert
+from app.db.tx import Query, Tx
 from app.delivery.models import SendWindow
 from app.delivery.window import BOT_RESERVE, QUOTAS, WindowRow, reserve_of
 
@@ -118,13 +118,17 @@ async def grant(tx: Tx, grants: Sequence[GrantRow]) -> None:
                 "used_by_bot": 0,
             }
         )
-    await tx.many(_GRANT, rows)
+    await tx.put(_GRANT, rows)
 
 
-async def read(tx: Tx, follower_ids: Sequence[int]) -> dict[int, list[WindowRow]]:
+def windows_of(follower_ids: Sequence[int]) -> Query[dict[int, list[WindowRow]]]:
     """All stored grants, ended ones too, of each follower that has any."""
+    return Query(_READ, {"followers": list(follower_ids)}, _by_follower)
+
+
+def _by_follower(rows: Sequence[Row]) -> dict[int, list[WindowRow]]:
     found: dict[int, list[WindowRow]] = {}
-    for follower_id, *fields in await tx.all(_READ, {"followers": list(follower_ids)}):
+    for follower_id, *fields in rows:
         found.setdefault(follower_id, []).append(WindowRow(*fields))
     return found
 

@@ -24,6 +24,16 @@ def upgrade() -> None:
         "flow_state",
         sa.Column("paused", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
+    # Answers have no key: half of the index was nothing.
+    op.drop_index("ix_cs_message_receipt_key", "cs_message")
+    op.create_index(
+        "ix_cs_message_receipt_key",
+        "cs_message",
+        ["receipt_key"],
+        unique=False,
+        sqlite_where=sa.text("receipt_key IS NOT NULL"),
+        postgresql_where=sa.text("receipt_key IS NOT NULL"),
+    )
     op.create_table(
         "rp_revision",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -57,6 +58,8 @@ class Clocked:
 
 
 CLOCKED = Clocked()
+_MESSAGE_IDS = count(24_000_000_000_000_000)
+"""The platform's numbers rise; random ones would touch a page of their own each."""
 OWN_CPU, WALL = "CPU of this process", "whole batch"
 
 
@@ -144,7 +147,7 @@ def _batch(runtime: Runtime, random: Random, size: int) -> list[Delivery]:
     deliveries = []
     followers = random.sample(range(shop.FOLLOWERS), size)
     for number, text in zip(followers, shop.drawn_texts(random, size), strict=True):
-        raw = message(number, text, random.randrange(10**16, 10**17), int(now.timestamp()))
+        raw = message(number, text, next(_MESSAGE_IDS), int(now.timestamp()))
         parsed = parse(raw)
         deliveries.append(
             Delivery(

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import select
+from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from app.conversation.filters import Keyword, OfKind
@@ -293,3 +294,39 @@ async def test_a_scene_longer_than_the_platform_allows_is_cut_not_refused(shop: 
     assert history[0].code == long[:128]
     profile = await shop.rows(select(FollowerProfile.first_code))
     assert profile[0].first_code == long[:128]
+
+
+async def test_a_lively_chat_writes_neither_window_nor_follower_for_each_message(
+    settings: Settings, clock: FakeClock
+) -> None:
+    """What the rows say is never better than the truth, and at most so much behind it."""
+    async with open_shop(settings, clock) as shop:
+        began = clock.now()
+        await shop.say("a")
+        clock.advance(minutes=4)
+        await shop.say("b")
+        assert await _grants(shop) == [(began, began + timedelta(hours=48))]
+        seen = select(Follower.seen_at, Conversation.last_inbound_at).join(
+            Conversation, Conversation.follower_id == Follower.id
+        )
+        assert [tuple(row) for row in await shop.rows(seen)] == [(began, clock.now())]
+        await shop.runtime.database.transaction(_an_hour_older)
+        await shop.say("c")
+        now = clock.now()
+        assert await _grants(shop) == [(now, now + timedelta(hours=48))]
+        assert [tuple(row) for row in await shop.rows(seen)] == [(now, now)]
+
+
+async def _an_hour_older(tx: Tx) -> None:
+    """Time itself cannot be moved so far: the process would lose the lease of its slot."""
+    (follower,) = await tx.all(select(Follower.seen_at))
+    (grant,) = await tx.all(select(SendWindow.granted_at, SendWindow.expires_at))
+    hour = timedelta(hours=1)
+    await tx.run(update(Follower).values(seen_at=follower.seen_at - hour))
+    older = {"granted_at": grant.granted_at - hour, "expires_at": grant.expires_at - hour}
+    await tx.run(update(SendWindow).values(**older))
+
+
+async def _grants(shop: Shop) -> list[tuple[datetime, datetime]]:
+    rows = await shop.rows(select(SendWindow.granted_at, SendWindow.expires_at))
+    return [(row.granted_at, row.expires_at) for row in rows]

@@ -8,8 +8,10 @@ from app.core.incoming import Grant
 from app.delivery.window import (
     BOT_RESERVE,
     QUOTAS,
+    STILL_FRESH,
     WindowRow,
     choose,
+    is_fresh,
     live,
     reserve_of,
     why_not,
@@ -99,3 +101,28 @@ def test_there_is_a_bucket_or_a_reason_and_never_both(
         assert chosen.expires_at > NOW
         assert chosen.used < chosen.quota - reserve_of(bucket, automatic=automatic)
         assert bucket in {w.bucket for w in live(rows, NOW)}
+
+
+@pytest.mark.parametrize(
+    ("bucket", "used", "later", "fresh"),
+    [
+        ("message", 0, timedelta(0), True),
+        ("message", 0, STILL_FRESH - timedelta(microseconds=1), True),
+        ("message", 0, STILL_FRESH, False),
+        ("message", 0, timedelta(seconds=-1), False),
+        ("message", 1, timedelta(seconds=1), False),
+        ("menu", 0, timedelta(0), False),
+    ],
+)
+def test_only_an_unused_young_grant_of_days_need_not_be_given_again(
+    bucket: str, used: int, later: timedelta, fresh: bool
+) -> None:
+    quota, life = QUOTAS[Grant(bucket)]
+    granted = WindowRow(bucket, "k", NOW, NOW + life, quota, used)
+    assert is_fresh(granted, NOW + later) is fresh
+
+
+def test_a_grant_that_was_ended_is_not_fresh() -> None:
+    quota, _ = QUOTAS[Grant.MESSAGE]
+    ended = WindowRow("message", "k", NOW, NOW + timedelta(seconds=1), quota, 0)
+    assert not is_fresh(ended, NOW)

@@ -35,7 +35,7 @@ async def test_a_new_grant_replaces_its_bucket_and_leaves_the_others(
         await windows.grant(tx, [])
 
     await database.transaction(second)
-    found = await database.read(lambda tx: windows.read(tx, [1, 2, 3]))
+    found = await database.read(lambda tx: tx.ask(windows.windows_of([1, 2, 3])))
     assert set(found) == {1, 2}
     rows = {row.bucket: row for row in found[1]}
     fresh = rows["message"]
@@ -55,11 +55,11 @@ async def test_a_refund_goes_to_the_grant_that_was_charged(
         await windows.grant(tx, [GrantRow(1, 1, Grant.MESSAGE, "a", now)])
         await windows.charge(tx, 1, "message", now, automatic=True)
         await windows.refund(tx, 1, "message", "an older grant", automatic=True)
-        used.append((await windows.read(tx, [1]))[1][0].used)
+        used.append((await tx.ask(windows.windows_of([1])))[1][0].used)
         for _ in range(2):  # never below nothing
             await windows.refund(tx, 1, "message", "a", automatic=True)
-            used.append((await windows.read(tx, [1]))[1][0].used)
-        assert (await windows.read(tx, [1]))[1][0].used_by_bot == 0
+            used.append((await tx.ask(windows.windows_of([1])))[1][0].used)
+        assert (await tx.ask(windows.windows_of([1])))[1][0].used_by_bot == 0
         return used
 
     assert await database.transaction(work) == [1, 0, 0]

@@ -5,7 +5,7 @@ Set-wise, for the batches of `conversation.intake`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from sqlalchemy import bindparam, select, update
@@ -20,6 +20,9 @@ from app.engines.followers.models import Follower as Row
 
 Who: TypeAlias = tuple[int, str]
 """Account id and openid."""
+SEEN_EVERY = timedelta(hours=1)
+"""How far the follower's row may lie behind the last contact. Chats come in bursts, and each write
+of a row is a page of its own in the log: a sixth of a batch's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Locked:
     subscribed: bool | None
     subscribed_on: int | None
     held: int
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,15 @@ class Contact:
     at: datetime
 
 
-_COLUMNS = (Row.id, Row.account_id, Row.openid, Row.subscribed, Row.subscribed_on, Row.held)
+_COLUMNS = (
+    Row.id,
+    Row.account_id,
+    Row.openid,
+    Row.subscribed,
+    Row.subscribed_on,
+    Row.held,
+    Row.seen_at,
+)
 _LOCK = Hot(
     select(*_COLUMNS)
     .where(InList(Row.account_id, "accounts"), InList(Row.openid, "openids"))
@@ -147,20 +159,26 @@ class Inbound:
                 None if subscribed is None else bool(subscribed),
                 subscribed_on,
                 held,
+                seen_at,
             )
-            for follower_id, account_id, openid, subscribed, subscribed_on, held in rows
+            for follower_id, account_id, openid, subscribed, subscribed_on, held, seen_at in rows
         }
 
     async def note(self, tx: Tx, contacts: Sequence[Contact]) -> None:
-        """Last contact, follows and unfollows of deliveries that are new."""
+        """Last contact (to the hour), follows and unfollows of deliveries that are new."""
         changes = [c for c in contacts if c.incoming.kind in (Kind.FOLLOW, Kind.UNFOLLOW)]
-        others = [c for c in contacts if c.incoming.kind not in (Kind.FOLLOW, Kind.UNFOLLOW)]
-        await tx.many(_SEEN, [{"follower": c.follower.id, "at": c.at} for c in others])
+        long_unseen = [
+            c
+            for c in contacts
+            if c.at - c.follower.seen_at >= SEEN_EVERY
+            and c.incoming.kind not in (Kind.FOLLOW, Kind.UNFOLLOW)
+        ]
+        await tx.put(_SEEN, [{"follower": c.follower.id, "at": c.at} for c in long_unseen])
         if not changes:
             return
-        await tx.many(_FOLLOWS, [_follow_update(c) for c in changes])
-        await tx.many(_HISTORY, [self._history(c) for c in changes])
-        await tx.many(_PROFILE, [_first(c) for c in changes if c.incoming.kind is Kind.FOLLOW])
+        await tx.put(_FOLLOWS, [_follow_update(c) for c in changes])
+        await tx.put(_HISTORY, [self._history(c) for c in changes])
+        await tx.put(_PROFILE, [_first(c) for c in changes if c.incoming.kind is Kind.FOLLOW])
 
     def _history(self, contact: Contact) -> dict[str, object]:
         if contact.incoming.kind is Kind.UNFOLLOW:

@@ -28,7 +28,8 @@ class Follower(Base):
     """How many outbound rows wait for the next contact."""
     person_id: Mapped[int | None] = mapped_column(BigInteger)
     seen_at: Mapped[datetime] = mapped_column(Utc)
-    """Last contact. Not indexed, so that PostgreSQL can update in place."""
+    """Last contact, up to an hour behind (`inbound.SEEN_EVERY`): to the moment it is the
+    conversation's `last_inbound_at`. Not indexed, so that PostgreSQL can update in place."""
 
 
 class FollowerProfile(Base):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from app.core.ids import FollowerId
-from app.db.hot import Hot, InList
-from app.db.tx import Tx
+from app.db.hot import Hot, InList, Row
+from app.db.tx import Query
 from app.engines.followers.models import FollowerTag, Tag
 
 _READ = Hot(
@@ -17,9 +17,13 @@ _READ = Hot(
 )
 
 
-async def read_tags(tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId, frozenset[str]]:
+def tags_of(followers: Sequence[FollowerId]) -> Query[dict[FollowerId, frozenset[str]]]:
     """The names of each follower's tags; followers without any are left out."""
+    return Query(_READ, {"followers": list(followers)}, _names)
+
+
+def _names(rows: Sequence[Row]) -> dict[FollowerId, frozenset[str]]:
     names: dict[FollowerId, set[str]] = defaultdict(set)
-    for follower, name in await tx.all(_READ, {"followers": list(followers)}):
+    for follower, name in rows:
         names[FollowerId(follower)].add(name)
     return {follower: frozenset(found) for follower, found in names.items()}

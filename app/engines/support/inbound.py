@@ -14,8 +14,8 @@ from app.core.incoming import Incoming, Kind
 from app.core.replies import Reply, plain_text, to_dict
 from app.core.text import cut_bytes
 from app.db.base import Utc
-from app.db.hot import Hot, InList, hot_insert
-from app.db.tx import Tx
+from app.db.hot import Hot, InList, Row, hot_insert
+from app.db.tx import Query, RowsMissed, Tx
 from app.engines.support.models import Conversation, Message
 
 PREVIEW_CHARACTERS = 60
@@ -113,6 +113,23 @@ _MOVE = Hot(
     ),
     distinct=True,
 )
+_TOUCH = Hot(
+    update(Conversation)
+    .where(Conversation.id == bindparam("conversation"), Conversation.version == bindparam("seen"))
+    .values(
+        version=bindparam("now_version"),
+        last_message_seq=bindparam("now_seq"),
+        last_inbound_at=bindparam("inbound_at", type_=Utc()),
+        last_outbound_at=func.coalesce(
+            bindparam("outbound_at", type_=Utc()), Conversation.last_outbound_at
+        ),
+        bot_misses=bindparam("now_misses", type_=SmallInteger()),
+        preview=bindparam("now_preview"),
+    ),
+    distinct=True,
+)
+"""Where the state stays: SQLite writes the entries of a partial index anew whenever a statement sets a
+column of its condition, be the value the same."""
 _GROW = Hot(
     update(Conversation)
     .where(Conversation.id == bindparam("conversation"), Conversation.version == bindparam("seen"))
@@ -145,24 +162,21 @@ _MESSAGE = hot_insert(
 )
 
 
-class ConversationMoved(RuntimeError):
-    """A conversation changed although its follower was locked: somebody wrote without the lock."""
-
-
 class Inbound:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
 
-    async def find(self, tx: Tx, followers: Sequence[FollowerId]) -> dict[FollowerId, Found]:
+    def conversations_of(self, followers: Sequence[FollowerId]) -> Query[dict[FollowerId, Found]]:
         """The conversation of each locked follower; a fresh one, not yet written, where none lives."""
-        rows = await tx.all(_FIND, {"followers": list(followers)})
-        found = {FollowerId(row[0]): Found(ConversationId(row[1]), *row[2:]) for row in rows}
-        for follower in followers:
-            if follower not in found:
-                found[follower] = Found(
-                    ConversationId(self._ids.new()), "bot", "bot", 0, 0, 0, 0, new=True
-                )
-        return found
+
+        def found(rows: Sequence[Row]) -> dict[FollowerId, Found]:
+            known = {FollowerId(row[0]): Found(ConversationId(row[1]), *row[2:]) for row in rows}
+            return {f: known[f] if f in known else self._fresh() for f in followers}
+
+        return Query(_FIND, {"followers": list(followers)}, found)
+
+    def _fresh(self) -> Found:
+        return Found(ConversationId(self._ids.new()), "bot", "bot", 0, 0, 0, 0, new=True)
 
     async def get(self, tx: Tx, conversation: ConversationId) -> Found:
         """A conversation whose follower is locked."""
@@ -202,21 +216,27 @@ class Inbound:
             },
         )
         if moved != 1:
-            raise ConversationMoved
+            raise RowsMissed
         common = _common(account_id, follower, conversation.id, at)
-        await tx.many(_MESSAGE, [common | said_row(one) for one in said])
+        await tx.put(_MESSAGE, [common | said_row(one) for one in said])
         return [
             _created(account_id, conversation, one.id, one.seq, "out", one.reply.kind, place)
             for place, one in enumerate(said, 1)
         ]
 
     async def write(self, tx: Tx, turns: Sequence[Turn]) -> list[Event]:
-        """Moves or makes the conversations, stores every message; the events to announce."""
-        moved = [turn for turn in turns if not turn.conversation.new]
-        await tx.many(_NEW, [_new_row(turn) for turn in turns if turn.conversation.new])
-        if moved and await tx.many(_MOVE, [_move_row(turn) for turn in moved]) != len(moved):
-            raise ConversationMoved
-        await tx.many(_MESSAGE, [row for turn in turns for row in _messages(turn)])
+        """Moves or makes the conversations, stores every message; the events to announce.
+
+        `RowsMissed` comes up before the commit when a conversation changed although its follower was
+        locked.
+        """
+        await tx.put(_NEW, [_new_row(turn) for turn in turns if turn.conversation.new])
+        old = [(turn, _after(turn)) for turn in turns if not turn.conversation.new]
+        moved = [_move_row(turn, after) for turn, after in old if _moves(turn, after)]
+        touched = [_touch_row(turn, after) for turn, after in old if not _moves(turn, after)]
+        await tx.put(_MOVE, moved, expected=len(moved))
+        await tx.put(_TOUCH, touched, expected=len(touched))
+        await tx.put(_MESSAGE, [row for turn in turns for row in _messages(turn)])
         return [event for turn in turns for event in _events(turn)]
 
 
@@ -274,22 +294,31 @@ def _new_row(turn: Turn) -> dict[str, Any]:
     }
 
 
-def _move_row(turn: Turn) -> dict[str, Any]:
-    after = _after(turn)
+def _moves(turn: Turn, after: Mapping[str, Any]) -> bool:
+    """Whether the state changes, or something that only changes with it."""
+    return bool(after["state"] != turn.conversation.state or after["resolution"] is not None)
+
+
+def _touch_row(turn: Turn, after: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "conversation": turn.conversation.id,
         "seen": turn.conversation.version,
-        "now_state": after["state"],
-        "now_owner": after["owner"],
         "now_version": after["version"],
         "now_seq": after["seq"],
         "inbound_at": turn.at,
         "outbound_at": after["outbound_at"],
         "now_misses": after["misses"],
+        "now_preview": after["preview"],
+    }
+
+
+def _move_row(turn: Turn, after: Mapping[str, Any]) -> dict[str, Any]:
+    return _touch_row(turn, after) | {
+        "now_state": after["state"],
+        "now_owner": after["owner"],
         "now_reopened": after["reopened"],
         "resolved": after["resolved"],
         "resolution": after["resolution"],
-        "now_preview": after["preview"],
     }
 
 

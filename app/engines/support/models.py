@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.db.base import Base, BigId, Json, Utc
 
 _LIVE = text("state <> 'closed'")
+_DELIVERED = text("receipt_key IS NOT NULL")
 
 
 class Conversation(Base):
@@ -75,7 +76,12 @@ class Message(Base):
     __tablename__ = "cs_message"
     __table_args__ = (
         Index("ix_cs_message_conversation_id_seq", "conversation_id", "seq"),
-        Index("ix_cs_message_receipt_key", "receipt_key"),
+        Index(
+            "ix_cs_message_receipt_key",
+            "receipt_key",
+            sqlite_where=_DELIVERED,
+            postgresql_where=_DELIVERED,
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
