@@ -78,9 +78,7 @@ class Grown:
         url = self._empty(kind)
         asyncio.run(furnish(url, Shop()))
         now = SystemClock().now()
-        with _filler(kind, url) as filler:
-            life = Life(size, *_account(url), now, filler.words)
-            filler.fill(life, now, say)
+        fill(kind, url, size, now, say)
         stamp = {
             "loader": LOADER,
             "schema": schema_digest(),
@@ -322,6 +320,12 @@ class _PostgresFiller(_Filler):
 
     def _run(self, statement: str) -> None:
         self._connection.execute(statement.encode())
+
+
+def fill(kind: str, url: str, size: Size, now: datetime, say: Console) -> None:
+    """Months of life, up to `now`, into a database that has the shop in it and nothing else."""
+    with _filler(kind, url) as filler:
+        filler.fill(Life(size, *_account(url), now, filler.words), now, say)
 
 
 def _filler(kind: str, url: str) -> _Filler:

@@ -54,9 +54,12 @@ class Loads:
         self._files: dict[Load, LoadFile] = {}
         self._next_id = FIRST_ID + int(time.time() * 1_000_000)
 
-    def file(self, load: Load, count: int) -> Path:
-        """A file of at least `count` requests; no MsgId is ever in two files."""
-        known = self._files.get(load)
+    def file(self, load: Load, count: int, *, new: bool = False) -> Path:
+        """A file of at least `count` requests; no MsgId is ever in two files.
+
+        `new`: for a database that is kept, where requests that were sent before would be repeats.
+        """
+        known = None if new else self._files.get(load)
         fresh = known is not None and time.monotonic() - known.written_at < GOOD_SECONDS
         if known is None or not fresh or known.count < count:
             known = self._files[load] = self._write(load, count)
@@ -94,8 +97,22 @@ def _records(load: Load, first_id: int, count: int, now: int) -> Iterator[bytes]
 
 
 def _record(query: str, body: bytes) -> bytes:
-    head = _HEAD.format(slug=shop.SLUG, query=query, length=len(body)).encode()
-    return f"{len(head) + len(body):08d}".encode() + head + body
+    whole = _request(query, body)
+    return f"{len(whole):08d}".encode() + whole
+
+
+def _request(query: str, body: bytes) -> bytes:
+    return _HEAD.format(slug=shop.SLUG, query=query, length=len(body)).encode() + body
+
+
+def request(follower: int, text: str, message_id: int, now: int) -> bytes:
+    """A whole request in plain mode, as a connection carries it."""
+    nonce = str(message_id % 10**10)
+    query = (
+        f"signature={_signature(str(now), nonce)}&timestamp={now}&nonce={nonce}"
+        f"&openid={openid_of(follower)}"
+    )
+    return _request(query, message(follower, text, message_id, now).encode())
 
 
 def openid_of(number: int) -> str:

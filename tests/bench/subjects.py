@@ -124,7 +124,7 @@ class Bench:
     ) -> dict[int, Measured]:
         seconds = self._pace.warm + self._pace.run * len(connections)
         load = Load(setup.mode, setup.followers)
-        file = self._loads.file(load, MOST_PER_SECOND * seconds)
+        file = self._loads.file(load, MOST_PER_SECOND * seconds, new=setup.grown)
         warm = drive(
             server.port, file, position=0, connections=connections[0], seconds=self._pace.warm
         )

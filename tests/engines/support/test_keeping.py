@@ -138,7 +138,9 @@ async def test_whole_months_are_dropped_and_the_rest_deleted(
     if on_postgres:
         assert f"{TABLE}: drop the partition {TABLE}_2025_08, about 2 rows" in done
         assert planned[-1] == f"{TABLE}: delete 2 rows older than 100 days"
-        assert {row.after["rows"] for row in await read(database, select(AuditRow.__table__))} == {2}
+        assert {row.after["rows"] for row in await read(database, select(AuditRow.__table__))} == {
+            2
+        }
     else:
         assert done == [f"{TABLE}: delete 4 rows older than 100 days"]
 
@@ -194,10 +196,14 @@ async def test_a_partition_missing_at_midnight_loses_nothing(shop: Shop, on_post
     for number in range(5):
         await shop.say(f"第{number}条")
     lines = [line.en for line in await chore.plan()]
-    assert f"{TABLE}: the default partition holds messages; they get a partition of their own" in lines
+    assert (
+        f"{TABLE}: the default partition holds messages; they get a partition of their own" in lines
+    )
     await chore.run()
     await shop.say("后来")
-    said = await shop.rows(select(Message.text).where(Message.direction == "in").order_by(Message.id))
+    said = await shop.rows(
+        select(Message.text).where(Message.direction == "in").order_by(Message.id)
+    )
     assert [row.text for row in said] == [*(f"第{n}条" for n in range(5)), "后来"]
     assert (await shop.rows(text("SELECT count(*) FROM cs_message_default")))[0][0] == 0
     assert await chore.plan() == []
@@ -235,7 +241,9 @@ async def test_deliveries_go_on_while_everything_is_cut_and_dropped(
     )
     stored = [row.text for row in rows]
     assert len(stored) == len(set(stored))
-    assert sorted(stored) == sorted(f"{who}/{n}" for who, count in told.items() for n in range(count))
+    assert sorted(stored) == sorted(
+        f"{who}/{n}" for who, count in told.items() for n in range(count)
+    )
     assert not await shop.rows(select(Message.id).where(Message.id < before))
     conversations = await shop.rows(select(Conversation.last_message_seq))
     assert sum(row[0] for row in conversations) == len(
