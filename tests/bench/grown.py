@@ -35,7 +35,7 @@ from tests.bench.databases import POSTGRES, SQLITE, Shop, furnish
 from tests.bench.life import MESSAGES, Life, Rows, Size, Words
 from tests.bench.postgres import PostgresServer, connected
 
-LOADER = 1
+LOADER = 2
 """Raised when the rows are made otherwise."""
 KINDS = {"sqlite": SQLITE, "postgresql": POSTGRES}
 _CHUNK = 10_000

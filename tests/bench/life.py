@@ -9,13 +9,13 @@ import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import orjson
 
-from app.core.ids import EPOCH_MS, first_id, short_code
+from app.core.ids import EPOCH_MS, short_code
 from tests.bench import shop
 from tests.bench.load import FIRST_ID, openid_of
 
@@ -38,6 +38,7 @@ class Size:
     messages: int = MESSAGES
     active: int = shop.FOLLOWERS
     """Of the followers, those that the narrow load is drawn from."""
+    days: int = DAYS
 
     @property
     def turns(self) -> int:
@@ -89,7 +90,7 @@ class Life:
         self._account = account_id
         self._words = words
         self._until_ms = int(until.timestamp() * 1000) - EPOCH_MS
-        self._start_ms = self._until_ms - DAYS * _DAY_MS
+        self._start_ms = self._until_ms - size.days * _DAY_MS
         self._first = array("q")
         self._last = array("q", bytes(8 * size.followers))
         self._turns = array("q", bytes(8 * size.followers))
@@ -124,6 +125,7 @@ class Life:
         yield Rows("follow_history", _HISTORY.split(), self._histories())
         yield Rows("cs_conversation", _CONVERSATION.split(), self._conversations())
         yield Rows("send_window", _WINDOW.split(), self._windows())
+        yield Rows("flow_state", _DIALOGUE.split(), self._dialogues())
         yield Rows("tag", ["id", "account_id", "name", "created_at"], self._tags())
         yield Rows("follower_tag", _TAGGED.split(), self._tagged())
 
@@ -166,7 +168,7 @@ class Life:
     def _contacts(self, rand: Callable[[], float]) -> Iterator[tuple[int, int, int]]:
         """Number, milliseconds, and who, counted by first contact; each new one at an even distance."""
         turns, followers = self.size.turns, self.size.followers
-        span, first = DAYS * _DAY_MS, self._first
+        span, first = self.size.days * _DAY_MS, self._first
         active, known = self._active(), 0
         born = 0
         for turn in range(turns):
@@ -255,6 +257,14 @@ class Life:
             key = f"w:m:{FIRST_ID - 1 - who}"
             yield ms << 22 | _SLOT | 3, "message", self._account, key, moment(last), until, 5, 0, 0
 
+    def _dialogues(self) -> Iterator[Row]:
+        """Begun by some in the last days, and never ended."""
+        for who, ms in enumerate(self._first):
+            last = self._last[who]
+            if who % 10 == 0 and last >= self._until_ms - EVENTS_DAYS * _DAY_MS:
+                at, until = moment(last), moment(last + _HOUR_MS // 6)
+                yield ms << 22 | _SLOT | 3, self._account, "booking", 1, '{"size":"3"}', until, at
+
     def _tags(self) -> Iterator[Row]:
         for number, name in enumerate(_TAGS, 1):
             yield number, self._account, name, moment(self._start_ms)
@@ -276,6 +286,7 @@ _CONVERSATION = (
     " last_inbound_at last_outbound_at snooze_until_reply reopen_count bot_epoch bot_misses preview"
 )
 _WINDOW = "follower_id bucket account_id source_key granted_at expires_at quota used used_by_bot"
+_DIALOGUE = "follower_id account_id flow step answers expires_at updated_at"
 _TAGGED = "follower_id tag_id account_id source_key created_at"
 
 
@@ -283,11 +294,6 @@ def moment(ms: int) -> str:
     """Milliseconds since the ids' epoch as both databases read it."""
     found = datetime.fromtimestamp((ms + EPOCH_MS) / 1000, UTC)
     return found.isoformat(" ", "microseconds")[:26]
-
-
-def first_of(until: datetime) -> int:
-    """The least id there is in a life that ends at `until`."""
-    return first_id(until - timedelta(days=DAYS))
 
 
 def _spoken(text: str, rules: Mapping[str, int], escape: Callable[[str], str]) -> _Spoken:

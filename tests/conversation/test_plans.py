@@ -10,7 +10,8 @@ from tests.bench.grown import fill
 from tests.bench.life import Size
 from tests.bench.plans import Plan, explain, used_in_a_batch
 
-SMALL = Size(followers=20_000, messages=60_000)
+SMALL = Size(followers=20_000, messages=60_000, days=5)
+"""So that a day has thousands of receipts: a table of a few pages is read through by right."""
 READ = ("follower", "receipt", "cs_conversation", "send_window", "follower_tag", "flow_state")
 WRITTEN = ("cs_message", "receipt", "event")
 
