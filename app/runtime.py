@@ -17,6 +17,7 @@ from app.accounts.service import Accounts
 from app.conversation.apart import HANDLER_SECONDS, ApartHandlers
 from app.conversation.deadline import Deadline
 from app.conversation.delivery import Answer, Delivery
+from app.conversation.forgetting import FLOWS, FLOWS_KEPT
 from app.conversation.intake import Floor, Intake
 from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
@@ -46,6 +47,8 @@ from app.delivery.runner import Runner
 from app.delivery.schedule import Timetable
 from app.delivery.sender import ApiOf, CustomerApi, Sender
 from app.delivery.tasks import Task, Tasks
+from app.delivery.upkeep import Chore, Dropped, Expired, Upkeep
+from app.delivery.upkeep import chores as delivery_chores
 from app.engines.followers.effects import TagKind, UntagKind
 from app.engines.followers.inbound import Inbound as FollowersInbound
 from app.engines.followers.recipients import FollowerRecipients
@@ -59,6 +62,7 @@ from app.engines.replies.tallies import Tallies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
 from app.engines.support import actions as support_actions
 from app.engines.support.inbound import Inbound as SupportInbound
+from app.engines.support.keeping import KeepMessages
 from app.engines.support.moves import HandOverKind, ReturnToBotKind
 from app.handlers import builtin
 from app.handlers.offline import Offline
@@ -258,6 +262,9 @@ def _build(
     tallies = Tallies(clock, lambda account, text: book.current(account).comparable_text(text))
     tallying = Tallying(database, clock, tasks, timetable, tallies)
     FlowUpkeep(database, tasks, timetable, clock)
+    upkeep = Upkeep(tasks, timetable)
+    for chore in chores(settings, database, clock, audit):
+        upkeep.add(chore)
     worker = f"{socket.gethostname()[:40]}-{os.getpid()}-{ids.slot}"
     wake = Wake(listen_url(settings))
     runner = Runner(
@@ -335,6 +342,22 @@ def _build(
     )
     runner.services = runtime
     return runtime
+
+
+def chores(settings: Settings, database: Database, clock: Clock, audit: Audit) -> list[Chore]:
+    """What keeps the tables in shape, in the order in which `maintain` does it."""
+    dropped = Dropped(database, audit)
+    return [
+        KeepMessages(
+            database,
+            clock,
+            dropped,
+            kept_days=settings.messages_kept_days,
+            url=listen_url(settings),
+        ),
+        *delivery_chores(settings, database, clock, dropped),
+        Expired(FLOWS, FLOWS_KEPT, database, clock.now),
+    ]
 
 
 def _sending_api(accounts: AccountRegistry, wechat: WechatApi) -> ApiOf:

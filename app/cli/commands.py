@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import doctor, migrate, openapi, plugin, serve, setup, simulator, work
+from app.cli import doctor, maintain, migrate, openapi, plugin, serve, setup, simulator, work
 from app.cli.complaints import Forgiving
 from app.cli.demo.command import demo
 from app.cli.replies.commands import app as replies
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("work")(work.work)
 app.command("migrate")(migrate.migrate)
+app.command("maintain")(maintain.maintain)
 app.add_typer(setup.app, name="setup")
 app.add_typer(replies, name="replies")
 app.add_typer(plugin.app, name="plugin")

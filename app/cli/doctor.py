@@ -14,10 +14,15 @@ from app.accounts.registry import AccountRegistry
 from app.cli.complaints import explained, load_settings
 from app.core.clock import SystemClock
 from app.core.errors import AppError
+from app.core.ids import moment_of
 from app.core.settings import Settings
 from app.core.vault import Vault
+from app.db import partitions
 from app.db.database import Database, open_database
 from app.db.migrate import state
+from app.db.months import month_of
+from app.db.wake import listen_url
+from app.engines.support.keeping import TABLE
 
 SKEW_SECONDS = 5.0
 FEWEST_FILES = 4096
@@ -56,6 +61,21 @@ class FewFiles(AppError):
         "Only {hard} open files are allowed, few when the database is away; "
         "raise it above {wanted} (ulimit -Hn)"
     )
+
+
+class NotCut(AppError):
+    code = "NOT_CUT"
+    zh = "消息表缺少 {months} 的分区；消息不会丢失，但请运行 python -m app maintain，并检查后台任务是否在运行"
+    en = (
+        "The table of messages has no partition for {months}; nothing is lost, but run "
+        "python -m app maintain, and see whether a worker runs"
+    )
+
+
+class Astray(AppError):
+    code = "ASTRAY"
+    zh = "消息表的默认分区中有消息（{oldest} 起）；请运行 python -m app maintain"
+    en = "The default partition holds messages, from {oldest} on; run python -m app maintain"
 
 
 class Behind(AppError):
@@ -134,6 +154,7 @@ async def _with_database(settings: Settings) -> list[Finding]:
     try:
         return [
             await _awaited("时钟", "clock", lambda: _clock(patient)),
+            await _awaited("分区", "partitions", lambda: _partitions(patient)),
             await _accounts(patient),
             await _plugins(patient),
         ]
@@ -159,6 +180,21 @@ async def _clock(patient: _Patient) -> None:
     seconds = abs((patient.clock.now() - theirs).total_seconds())
     if seconds > SKEW_SECONDS:
         raise ClockOff(seconds=seconds)
+
+
+async def _partitions(patient: _Patient) -> None:
+    """Of this month and the next; the one after that may still be to come."""
+    url = listen_url(patient.settings)
+    if url is None:
+        return
+    async with partitions.seen(url, TABLE) as parts:
+        look = await parts.look()
+    now = patient.clock.real()
+    if look.astray(now) and look.lowest is not None:
+        raise Astray(oldest=f"{moment_of(look.lowest):%Y-%m-%d}")
+    missing = [month for month in look.missing(now) if month <= month_of(now).after()]
+    if look.parts and missing:
+        raise NotCut(months=", ".join(map(str, missing)))
 
 
 async def _accounts(patient: _Patient) -> Finding:

@@ -15,6 +15,8 @@ MessageId = NewType("MessageId", int)
 EPOCH_MS = to_millis(datetime(2025, 1, 1, tzinfo=UTC))
 SLOTS = 1024
 _SEQUENCES = 4096
+_TIME_SHIFT = 22
+"""Bits below the milliseconds."""
 _PATIENCE_MS = 2000
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: nothing that looks like another
 
@@ -65,12 +67,17 @@ class Ids:
                 self._sequence += 1
                 if self._sequence == _SEQUENCES:  # borrow from the next millisecond
                     self._last_ms, self._sequence = self._last_ms + 1, 0
-            return (self._last_ms << 22) | (self.slot << 12) | self._sequence
+            return (self._last_ms << _TIME_SHIFT) | (self.slot << 12) | self._sequence
 
 
 def moment_of(identifier: int) -> datetime:
     """When an id was made, to the millisecond."""
-    return datetime.fromtimestamp(((identifier >> 22) + EPOCH_MS) / 1000, UTC)
+    return datetime.fromtimestamp(((identifier >> _TIME_SHIFT) + EPOCH_MS) / 1000, UTC)
+
+
+def first_id(moment: datetime) -> int:
+    """The least id that can be made at this moment or later; a border between ids by time."""
+    return max(0, to_millis(moment) - EPOCH_MS) << _TIME_SHIFT
 
 
 def short_code(identifier: int) -> str:

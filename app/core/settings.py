@@ -69,6 +69,20 @@ class Settings(BaseSettings):
     role: Literal["all", "web", "worker"] = Field(
         "all", description="`all` serves and works, `web` only serves, `worker` only works."
     )
+    messages_kept_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Messages older than so many days are deleted for good, what followers wrote too. "
+        "0: kept for ever.",
+    )
+    outbound_kept_days: int = Field(
+        180,
+        ge=0,
+        le=36_500,
+        description="So many days it can be seen how a message was sent, or why not; the message itself "
+        "stays. 0: for ever.",
+    )
     trusted_proxies: str = Field(
         "",
         description="Addresses or networks, comma-separated, whose X-Forwarded-For and -Proto are "

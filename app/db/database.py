@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
 from app.core.watchdog import WatchedThread
+from app.db.checkpoints import Checkpointer, move
 from app.db.faults import is_conflict, is_lock_timeout, original
 from app.db.tx import PostgresTx, SqliteTx, Watched, Work, run_inline
 
@@ -34,6 +36,9 @@ READERS = 4
 WRITE_CACHE_KIB = 32 * 1024
 READ_CACHE_KIB = 4 * 1024
 """SQLite's own page caches; the operating system keeps the file in memory as well."""
+LONGEST_LOG_FRAMES = 40_000
+"""Pages of the log, 160 MB, at which the writer itself moves them: `checkpoints` is behind, or nobody
+runs it."""
 CLOSE_SECONDS = 1.0
 """What transactions that nobody waits for any more are given at the end."""
 TRANSACTION_SECONDS = 8.0
@@ -134,7 +139,7 @@ def sqlite_engine(url: str, *, read_only: bool = False) -> Engine:
             "busy_timeout=2000",
             f"cache_size=-{READ_CACHE_KIB if read_only else WRITE_CACHE_KIB}",
             "temp_store=MEMORY",
-            "wal_autocheckpoint=4000",
+            f"wal_autocheckpoint={LONGEST_LOG_FRAMES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
         if read_only:
@@ -205,6 +210,11 @@ def _seen(result: "asyncio.Future[Any]") -> None:
         result.exception()
 
 
+def _told(result: Future[Any]) -> None:
+    """A checkpoint that failed is tried again; nobody waits for it."""
+    result.exception()
+
+
 def _file_at(path: str) -> tuple[int, int] | None:
     """Which file is there: device and inode."""
     try:
@@ -230,6 +240,7 @@ class SqliteDatabase(Database):
         self._local = threading.local()
         self._opened: list[Connection] = []
         self._writing: Connection | None = None
+        self._checkpointer = Checkpointer(self._path, self._finish_checkpoint)
 
     def watched(self) -> Sequence[WatchedThread]:
         return (self._thread.turns,)
@@ -247,7 +258,17 @@ class SqliteDatabase(Database):
         with self._writing.begin():
             tx = SqliteTx(self._writing)
             result = run_inline(work(tx))
+        self._checkpointer.written()
         return result, tx.hooks
+
+    def _finish_checkpoint(self) -> None:
+        def finish() -> None:
+            if self._writing is not None:
+                raw: Any = self._writing.connection.driver_connection
+                move(raw)
+
+        with suppress(sqlite3.Error):  # closed; or in trouble, which the next transaction meets
+            self._thread.submit(finish, urgent=True).add_done_callback(_told)
 
     def _check_file(self) -> None:
         """Raises passing trouble while the file is not where it was opened, or is another one."""
@@ -286,6 +307,7 @@ class SqliteDatabase(Database):
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._checkpointer.stop)
         await loop.run_in_executor(None, self._thread.stop)
         await loop.run_in_executor(None, self._readers.shutdown)
         for connection in (self._writing, *self._opened):

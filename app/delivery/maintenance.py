@@ -22,6 +22,7 @@ from app.db.base import Utc
 from app.db.database import Database
 from app.db.events import EventRow
 from app.db.hot import Hot, InList
+from app.db.purge import STEP, delete_in_steps
 from app.db.receipts import Receipt
 from app.db.tx import Tx
 from app.delivery import metrics
@@ -31,7 +32,6 @@ from app.delivery.schedule import Timetable
 from app.delivery.tasks import Task, Tasks
 from app.delivery.work import TaskContext
 
-STEP = 500
 EVENTS_KEPT = timedelta(days=7)
 DONE_KEPT = timedelta(days=1)
 FAILED_KEPT = timedelta(days=30)
@@ -124,19 +124,14 @@ class Maintenance:
         """Deletes expired receipts, events older than 7 days, finished jobs after a day (failed ones
         after 30)."""
         now = self._clock.now()
-        await self._in_steps(_RECEIPTS, "receipt", {"moment": now, "step": STEP})
-        await self._in_steps(_EVENTS, "event", {"moment": now - EVENTS_KEPT, "step": STEP})
+        await self._in_steps(_RECEIPTS, "receipt", {"moment": now})
+        await self._in_steps(_EVENTS, "event", {"moment": now - EVENTS_KEPT})
         await self._purge_jobs()
 
-    async def _in_steps(self, statement: Hot, table: str, params: dict[str, Any]) -> None:
-        async def step(tx: Tx) -> int:
-            return await tx.run(statement, params)
-
-        while True:
-            gone = await self._database.transaction(step)
-            metrics.PURGED.labels(table).inc(gone)
-            if gone < STEP:
-                return
+    async def _in_steps(self, statement: Hot, table: str, params: dict[str, Any]) -> int:
+        gone = await delete_in_steps(self._database, statement, params)
+        metrics.PURGED.labels(table).inc(gone)
+        return gone
 
     async def _purge_jobs(self) -> None:
         """Walks up by id, which is the order of creation, until rows are young."""

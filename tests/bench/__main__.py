@@ -17,9 +17,10 @@ from rich.console import Console
 from app.core.log import setup_logging
 from tests.bench.databases import POSTGRES, SQLITE
 from tests.bench.driver import NoWrk, find_wrk
+from tests.bench.grown import Grown, default_folder
 from tests.bench.report import show
-from tests.bench.subjects import BASE, ECHO, Bench, Pace, Setup
-from tests.bench.tables import FEW, MANY, TABLES, Round, Table
+from tests.bench.subjects import BASE, ECHO, ON_BOTH, Bench, Pace, Setup
+from tests.bench.tables import FEW, GROWN, MANY, TABLES, Round, Table, grown
 
 QUICK, FULL = Pace(warm=1, run=2), Pace(warm=3, run=6)
 _BASELINES = (Setup(ECHO), Setup(BASE))
@@ -41,7 +42,7 @@ def main(
     except NoWrk as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
-    tables = _chosen(only)
+    tables = _chosen(only, console)
     setup_logging(level="warning")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is stopped
     with tempfile.TemporaryDirectory(prefix="gxb", ignore_cleanup_errors=True) as folder:
@@ -56,7 +57,7 @@ def main(
                 console.print(f"Round {number} of {repeat}")
                 rounds.append(_round(bench, tables))
         finally:
-            bench.databases.close()
+            bench.close()
     show(console, tables, rounds)
 
 
@@ -66,12 +67,22 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_WIDTH)
 
 
-def _chosen(only: Sequence[str] | None) -> list[Table]:
-    names = [table.name for table in TABLES]
+def _chosen(only: Sequence[str] | None, console: Console) -> list[Table]:
+    """The tables asked for; that of the grown databases where those are."""
+    kept = Grown(default_folder())
+    there = [kind for kind in ON_BOTH if kept.stamp(kind) is not None]
+    names = [*(table.name for table in TABLES), GROWN]
     for name in only or ():
         if name not in names:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(names)}")
-    return [table for table in TABLES if not only or table.name in only]
+    wanted = [table for table in TABLES if not only or table.name in only]
+    if not only or GROWN in only:
+        for kind in ON_BOTH:
+            if kind not in there:
+                command = f"python -m tests.bench.grown make {kind.lower()}"
+                console.print(f"Left out: {GROWN}, {kind}. It is made by `{command}`")
+        wanted += [grown(there)] if there else []
+    return wanted
 
 
 def _round(bench: Bench, tables: Sequence[Table]) -> Round:

@@ -30,8 +30,9 @@ from app.db.tx import PostgresTx, SqliteTx, Tx
 from app.runtime import Runtime, open_runtime
 from app.wechat.parse import parse
 from tests.bench import shop
-from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop, analyse
-from tests.bench.load import message
+from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop
+from tests.bench.load import FIRST_ID, message
+from tests.bench.postgres import analyse
 
 _TABLE = re.compile(r"(?:FROM|INTO|UPDATE)\s+(\w+)")
 
@@ -57,7 +58,7 @@ class Clocked:
 
 
 CLOCKED = Clocked()
-_MESSAGE_IDS = count(24_000_000_000_000_000)
+_MESSAGE_IDS = count(FIRST_ID + int(time.time() * 1_000_000))
 """The platform's numbers rise; random ones would touch a page of their own each."""
 OWN_CPU, WALL = "CPU of this process", "whole batch"
 
@@ -67,23 +68,23 @@ def _clocked(kind: type[Tx]) -> type[Tx]:
 
     class ClockedTx(kind):  # type: ignore[misc, valid-type]  # the class is a parameter
         async def all(self, statement: Any, params: Any = None) -> Any:
-            name = _name(statement, kind.dialect)
+            name = name_of(statement, kind.dialect)
             return await CLOCKED.time(name, 1, super().all(statement, params))
 
         async def run(self, statement: Any, params: Any = None) -> int:
-            name = _name(statement, kind.dialect)
+            name = name_of(statement, kind.dialect)
             return int(await CLOCKED.time(name, 1, super().run(statement, params)))
 
         async def many(self, statement: Any, rows: Sequence[Any]) -> int:
             if not rows:
                 return 0
-            name = _name(statement, kind.dialect)
+            name = name_of(statement, kind.dialect)
             return int(await CLOCKED.time(name, len(rows), super().many(statement, rows)))
 
     return ClockedTx
 
 
-def _name(statement: Any, dialect: str) -> str:
+def name_of(statement: Any, dialect: str) -> str:
     text = statement.prepared(dialect).text if isinstance(statement, Hot) else str(statement)
     table = _TABLE.search(text)
     return f"{text.split(maxsplit=1)[0]} {table.group(1) if table else '?'}"
@@ -116,29 +117,29 @@ async def _measure(url: str, size: int, batches: int, database_cpu: Callable[[],
     random = Random(1)
     async with open_runtime(settings) as runtime:
         for _ in range(3 * shop.FOLLOWERS // size):
-            await _intake(runtime)(_batch(runtime, random, size))
+            await intake_of(runtime)(batch_of(runtime, random, size))
         await asyncio.to_thread(analyse, url)
         before = database_cpu()
         CLOCKED.batches.clear()
         CLOCKED.rows.clear()
         for _ in range(batches):
-            await _commit(runtime, _batch(runtime, random, size))
+            await _commit(runtime, batch_of(runtime, random, size))
         _show(batches, database_cpu() - before)
 
 
 async def _commit(runtime: Runtime, batch: Sequence[Delivery]) -> None:
     CLOCKED.start()
     started, busy = time.perf_counter(), time.process_time()
-    await _intake(runtime)(batch)
+    await intake_of(runtime)(batch)
     CLOCKED.batches[-1][WALL] = time.perf_counter() - started
     CLOCKED.batches[-1][OWN_CPU] = time.process_time() - busy
 
 
-def _intake(runtime: Runtime) -> Callable[[Sequence[Delivery]], Awaitable[Any]]:
+def intake_of(runtime: Runtime) -> Callable[[Sequence[Delivery]], Awaitable[Any]]:
     return runtime.writer._commit
 
 
-def _batch(runtime: Runtime, random: Random, size: int) -> list[Delivery]:
+def batch_of(runtime: Runtime, random: Random, size: int) -> list[Delivery]:
     account = runtime.accounts.by_slug(shop.SLUG)
     if account is None:
         raise RuntimeError("the account is not there")

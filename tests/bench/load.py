@@ -19,6 +19,8 @@ from tests.bench import shop
 
 GOOD_SECONDS = 240.0
 """Signatures older than ten minutes are refused; a file is written anew well before that."""
+FIRST_ID = 24_000_000_000_000_000
+"""MsgIds go on from here by the microsecond, so that no later run repeats one in a database that is kept."""
 _CHUNK = 4096
 _HEAD = (
     "POST /wechat/{slug}?{query} HTTP/1.1\r\nUser-Agent: Mozilla/4.0\r\nAccept: */*\r\n"
@@ -50,11 +52,14 @@ class Loads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[Load, LoadFile] = {}
-        self._next_id = 24_000_000_000_000_000
+        self._next_id = FIRST_ID + int(time.time() * 1_000_000)
 
-    def file(self, load: Load, count: int) -> Path:
-        """A file of at least `count` requests; no MsgId is ever in two files."""
-        known = self._files.get(load)
+    def file(self, load: Load, count: int, *, new: bool = False) -> Path:
+        """A file of at least `count` requests; no MsgId is ever in two files.
+
+        `new`: for a database that is kept, where requests that were sent before would be repeats.
+        """
+        known = None if new else self._files.get(load)
         fresh = known is not None and time.monotonic() - known.written_at < GOOD_SECONDS
         if known is None or not fresh or known.count < count:
             known = self._files[load] = self._write(load, count)
@@ -75,7 +80,7 @@ def _records(load: Load, first_id: int, count: int, now: int) -> Iterator[bytes]
     cipher = PrpCrypto(b64decode(shop.AES_KEY + "="))
     for message_id, text in enumerate(shop.drawn_texts(random, count), first_id):
         number = random.randrange(load.followers)
-        openid = _openid(number)
+        openid = openid_of(number)
         nonce = str(random.randrange(10**9, 10**10))
         body = message(number, text, message_id, now)
         query = (
@@ -92,17 +97,31 @@ def _records(load: Load, first_id: int, count: int, now: int) -> Iterator[bytes]
 
 
 def _record(query: str, body: bytes) -> bytes:
-    head = _HEAD.format(slug=shop.SLUG, query=query, length=len(body)).encode()
-    return f"{len(head) + len(body):08d}".encode() + head + body
+    whole = _request(query, body)
+    return f"{len(whole):08d}".encode() + whole
 
 
-def _openid(number: int) -> str:
+def _request(query: str, body: bytes) -> bytes:
+    return _HEAD.format(slug=shop.SLUG, query=query, length=len(body)).encode() + body
+
+
+def request(follower: int, text: str, message_id: int, now: int) -> bytes:
+    """A whole request in plain mode, as a connection carries it."""
+    nonce = str(message_id % 10**10)
+    query = (
+        f"signature={_signature(str(now), nonce)}&timestamp={now}&nonce={nonce}"
+        f"&openid={openid_of(follower)}"
+    )
+    return _request(query, message(follower, text, message_id, now).encode())
+
+
+def openid_of(number: int) -> str:
     return f"oBenchFollower{number:014d}"
 
 
 def message(follower: int, text: str, message_id: int, now: int) -> str:
     """The XML of a text that the follower of this number sends."""
-    sender = _cdata("FromUserName", _openid(follower))
+    sender = _cdata("FromUserName", openid_of(follower))
     return (
         f"<xml>{_cdata('ToUserName', shop.ORIGINAL_ID)}\n{sender}\n"
         f"<CreateTime>{now}</CreateTime>\n{_cdata('MsgType', 'text')}\n{_cdata('Content', text)}\n"

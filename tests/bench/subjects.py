@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import shop
-from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop, analyse
+from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop
 from tests.bench.driver import NOTHING, Run, drive
+from tests.bench.grown import Grown, default_folder
 from tests.bench.load import Load, Loads
+from tests.bench.postgres import analyse
 from tests.bench.processes import Running, running, uvicorn
 
 ECHO, BASE, ONE_SESSION, OURS = "ECHO", "BASE", "one session", "ours"
@@ -31,6 +33,8 @@ class Setup:
     followers: int = shop.FOLLOWERS
     beside: str = ""
     """Measured once more, right beside what it is compared with: minutes apart a machine is another."""
+    grown: bool = False
+    """In the database of `tests.bench.grown`, not in a fresh one."""
 
     def __str__(self) -> str:
         parts = [self.subject, self.database]
@@ -44,6 +48,8 @@ class Setup:
             parts.append(f"{self.followers:,} followers")
         if self.beside:
             parts.append(f"beside {self.beside}")
+        if self.grown:
+            parts.append("grown")
         return " · ".join(part for part in parts if part)
 
 
@@ -73,6 +79,7 @@ class Bench:
 
     def __init__(self, folder: Path, pace: Pace, say: Callable[[str], None]) -> None:
         self.databases = Databases(folder)
+        self.grown = Grown(default_folder())
         self._folder = folder
         self._pace = pace
         self._say = say
@@ -88,8 +95,16 @@ class Bench:
             with running(_command(setup), log, _environment(url, self._folder)) as server:
                 return self._drive(setup, connections, server, url)
         finally:
-            if url:
+            if url and not setup.grown:
                 self.databases.drop(url)
+
+    def close(self) -> None:
+        """Stops what was started for databases."""
+        self.databases.close()
+        self.grown.close()
+
+    def _database_cpu(self) -> float:
+        return self.databases.cpu_seconds() + self.grown.cpu_seconds()
 
     def _look_at_demo(self) -> Measured:
         command = [sys.executable, "-m", "app", "demo", "--port", "{port}"]
@@ -103,6 +118,9 @@ class Bench:
     def _database(self, setup: Setup) -> str:
         if not setup.database:
             return ""
+        if setup.grown:
+            self.grown.freshen(setup.database)
+            return self.grown.url(setup.database)
         return self.databases.fresh(setup.database, Shop(setup.mode, setup.rules))
 
     def _drive(
@@ -110,16 +128,16 @@ class Bench:
     ) -> dict[int, Measured]:
         seconds = self._pace.warm + self._pace.run * len(connections)
         load = Load(setup.mode, setup.followers)
-        file = self._loads.file(load, MOST_PER_SECOND * seconds)
+        file = self._loads.file(load, MOST_PER_SECOND * seconds, new=setup.grown)
         warm = drive(
             server.port, file, position=0, connections=connections[0], seconds=self._pace.warm
         )
-        if url:
+        if url and not setup.grown:  # which has been, and reading it through takes long
             analyse(url)
         position = warm.position
         measured: dict[int, Measured] = {}
         for number in connections:
-            server_cpu, database_cpu = server.cpu_seconds(), self.databases.cpu_seconds()
+            server_cpu, database_cpu = server.cpu_seconds(), self._database_cpu()
             run = drive(
                 server.port,
                 file,
@@ -133,7 +151,7 @@ class Bench:
                 run,
                 server.memory_mb(),
                 server_us=(server.cpu_seconds() - server_cpu) / answers,
-                database_us=(self.databases.cpu_seconds() - database_cpu) / answers,
+                database_us=(self._database_cpu() - database_cpu) / answers,
                 faults=run.faults(repeats_matter=bool(setup.database)),
             )
             self._say(_line(setup, number, measured[number]))

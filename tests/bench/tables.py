@@ -4,7 +4,7 @@ A row is worked out for each round by itself, from figures of that round alone; 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import mean
 
 from tests.bench import shop
@@ -196,6 +196,23 @@ def _followers() -> Table:
     )
     title = "Senders drawn from 1,000,000 (nearly all new) / from 5,000, empty database"
     return Table("followers", title, tuple(rows))
+
+
+GROWN = "grown"
+
+
+def grown(databases: Sequence[str]) -> Table:
+    """For the databases that `tests.bench.grown` has made."""
+    rows = []
+    for database in databases:
+        empty = Setup(OURS, database)
+        everyone = replace(empty, followers=shop.MANY_FOLLOWERS, grown=True)
+        rows += [
+            _between(f"{database}, of 1,000,000", everyone, empty, 0.7, 0.8),
+            _between(f"{database}, 5,000 active", replace(empty, grown=True), empty, 0.9, 0.98),
+        ]
+    title = "10 million messages and 1 million followers stored / an empty database"
+    return Table(GROWN, title, tuple(rows))
 
 
 def _memory_row(
