@@ -124,7 +124,7 @@ def test_every_step_and_every_expectation_is_told() -> None:
     assert [kind for kind in KINDS if f"`{kind}`" not in TEXT] == []
 
 
-async def test_the_file_is_taken(desk: Desk) -> None:
+async def test_the_file_is_taken(desk: Desk) -> None:  # noqa: F811
     (block,) = re.findall(r"```yaml\n(guanxi: 1\n.*?)```", TEXT, re.DOTALL)
     imports = Imports(desk.database, desk.replies)
     plan = await imports.plan_import(ONE, block.encode(), "merge")
