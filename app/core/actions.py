@@ -86,16 +86,19 @@ class ActionRegistry:
 
 
 def run(actions: Sequence[Action], snap: Snapshot, why: Mapping[str, Any]) -> Decision:
-    """The decisions of several actions as one: steps in order, the last word on the flow wins.
+    """The decisions of several actions as one: steps in order, the last word on the flow and on who
+    answers apart wins.
 
     `why` names who runs them; what an action adds of its own, such as the flow it began, stays."""
     steps: list[Step] = []
     flow: FlowState | Keep | None = KEEP
+    apart: str | None = None
     for action in actions:
         part = action.decide(snap)
         steps.extend(part.steps)
         if part.flow is not KEEP:
             flow = part.flow
+        apart = part.apart or apart
         if part.why:
             why = {**part.why, **why}
-    return Decision(steps=tuple(steps), flow=flow, why=why)
+    return Decision(steps=tuple(steps), flow=flow, why=why, apart=apart)

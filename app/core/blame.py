@@ -3,6 +3,17 @@
 from collections.abc import Callable
 
 
+def in_words(error: BaseException) -> str:
+    """`LookupError: no such city`, as any database can keep it; also of an error that cannot say
+    what is wrong."""
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001  # it is somebody else's class
+        words = "it cannot be said in words"
+    told = f"{type(error).__name__}: {words}".replace("\x00", "\ufffd")
+    return told.encode(errors="replace").decode()
+
+
 class PartFailed(Exception):
     """A part that a plugin brought along raised, or gave back what it must not.
 
@@ -13,7 +24,7 @@ class PartFailed(Exception):
     def __init__(
         self, owner: str, part: str, error: BaseException, count: Callable[[], None]
     ) -> None:
-        super().__init__(f"{part} of plugin {owner}: {type(error).__name__}: {error}")
+        super().__init__(f"{part} of plugin {owner}: {in_words(error)}")
         self.owner = owner
         self.part = part
         """Such as `handler weather.today` or `action weather.tell`."""

@@ -133,7 +133,8 @@ class Decision:
     why: Mapping[str, Any] = field(default_factory=dict)
     """For the trace: which rule or binding, and the words that matched."""
     apart: str | None = None
-    """Name of the apart handler that answers; nothing else of the decision is used then, but `why`."""
+    """Name of the apart handler whose answer takes the passive place. What is said beside it goes by
+    the ledger; effects and the dialogue's state are written at once."""
     passed_over: tuple[PassedOver, ...] = ()
     """Handlers of plugins that were asked before and failed; set by the routing."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.core.blame import in_words
 from app.core.clock import Clock, to_millis
 from app.core.log import get_logger
 from app.core.rng import Rng
@@ -292,7 +293,7 @@ class Runner:
         return (None if context.finished else Outcome(job, End.DONE)), value
 
     def _failed(self, job: Claimed, error: Exception) -> Outcome:
-        words = f"{type(error).__name__}: {error}"
+        words = in_words(error)
         if isinstance(error, NotNow):
             return self._postponed(job, error)
         last = isinstance(error, GiveUp) or job.attempt >= job.max_attempts

@@ -13,7 +13,7 @@ from pydantic import ModelWrapValidatorHandler, create_model, model_validator
 from app.conversation.apart import Context
 from app.conversation.router import Apart, Decide, Route, Router
 from app.core.actions import Action
-from app.core.blame import PartFailed, PassedOver
+from app.core.blame import PartFailed, PassedOver, in_words
 from app.core.decisions import Decision, Effect, Snapshot
 from app.core.replies import Reply, TextReply
 from app.db.effects import EffectKind
@@ -36,11 +36,31 @@ Report: TypeAlias = Callable[[str, str, BaseException], None]
 """`(plugin, part, error)`: counts one failure. Callable from any thread."""
 
 
+class Escaped(Exception):
+    """A plugin raised what would have ended the process, such as `SystemExit`, or a cancellation that
+    nobody had asked for."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(in_words(error))
+
+
 class PluginOff(Exception):
     """The plugin is switched off; what asked for it is told so."""
 
     def __init__(self, owner: str) -> None:
         super().__init__(f"plugin {owner} is switched off")
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether the program itself ends the work by it. A plugin that waits for a task of its own which
+    was cancelled meets a cancellation, too."""
+    if not isinstance(error, asyncio.CancelledError):
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # the database's own thread, which nobody cancels
+        return False
+    return task is None or task.cancelling() > 0
 
 
 class Guard:
@@ -88,7 +108,9 @@ class _GuardedDecide:
             if decision is None:
                 return None
             return check_decision(decision, self._kinds, self._aparts)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._guard.passed_over(f"handler {route.name}", error) from error
 
 
@@ -103,7 +125,14 @@ class _GuardedApart:
     async def __call__(self, context: Context) -> Any:
         if self._guard.off:
             raise PluginOff(self.owner)
-        return check_said(await self._handler(context))
+        try:
+            return check_said(await self._handler(context))
+        except Exception:
+            raise
+        except BaseException as error:
+            if is_ours(error):
+                raise
+            raise Escaped(error) from error
 
 
 def guarded_router(guard: Guard, router: Router, kinds: Collection[str]) -> Router:
@@ -138,14 +167,18 @@ class _GuardedAction:
             return Decision.say(TextReply(NOT_OPEN), plugin_off=self.owner)
         try:
             return check_decision(self._action.decide(settings, snap), self._kinds, self._aparts)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._guard.failure(self._part, error) from error
 
     def preview(self, settings: Action) -> str:
         try:
             line = self._action.preview(settings)
             check_reply(TextReply(line))
-        except Exception as error:  # noqa: BLE001  # a list of rules must not break over one line
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a list of rules must not break over one line
             self._guard.failed(self._part, error)
             return f"{self._action.name}（无法预览）"
         return line
@@ -155,11 +188,11 @@ class _GuardedAction:
         a rule nor loading a shop's rules may break over it."""
         try:
             return handler(data)
-        except ValueError:
+        except (ValueError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             self._guard.failed(self._part, error)
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+            raise ValueError(in_words(error)) from error
 
 
 def guarded_action(
@@ -210,13 +243,19 @@ class GuardedKind:
             if is_database(error) and is_passing(error):
                 raise
             self._blame(error)
+        except BaseException as error:
+            if is_ours(error):
+                raise
+            self._blame(Escaped(error))
 
     def render(self, outcome: Any) -> Reply | None:
         try:
             said = self._kind.render(outcome)
             if said is not None:
                 check_reply(said)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._guard.failure(self._part, error) from error
         return said
 
@@ -257,6 +296,11 @@ class _GuardedJob:
             if not (is_database(error) and is_passing(error)):
                 self._guard.failed(f"job {self._job.name}", error)
             raise
+        except BaseException as error:
+            if is_ours(error):
+                raise
+            self._guard.failed(f"job {self._job.name}", error)
+            raise Escaped(error) from error
 
 
 async def wait_for_plugin(ctx: TaskContext, **_: Any) -> None:

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from app.conversation.router import Router
 from app.core.actions import Action
+from app.core.blame import in_words
 from app.core.clock import Clock, from_millis, to_millis
 from app.core.log import get_logger, mask_text
 from app.db.database import Database
@@ -158,7 +159,7 @@ class Plugins:
 
     def _report(self, plugin: str, part: str, error: BaseException) -> None:
         _FAILURES.labels(plugin, part.partition(" ")[0]).inc()
-        words = mask_text(f"{part}: {type(error).__name__}: {error}")
+        words = mask_text(f"{part}: {in_words(error)}")
         self._pending.append((plugin, Failure(to_millis(self._clock.now()), words)))
         for listener in self._listeners:
             listener(plugin, part, error)

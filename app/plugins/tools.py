@@ -11,6 +11,7 @@ from app.delivery.jobs import RunAt
 from app.delivery.work import TaskContext
 from app.engines.followers.tagging import Tagging
 from app.engines.replies.options import remember
+from app.plugins.answers import check_tag
 from app.plugins.plugin import task_name
 
 
@@ -22,12 +23,14 @@ def offer(snap: Snapshot, menu: MenuReply) -> Decision:
 
 async def tag(ctx: Context, tx: Tx, name: str) -> bool:
     """Puts a tag on the follower, within `ctx.transaction`; whether it is new on them."""
+    check_tag(name)
     tagging = Tagging(ctx.services.ids, ctx.clock)
     return (await tagging.add_many(tx, [(ctx.follower.id, name, ctx.key)]))[0]
 
 
 async def untag(ctx: Context, tx: Tx, name: str) -> bool:
     """Takes a tag from the follower, within `ctx.transaction`; whether they had it."""
+    check_tag(name)
     tagging = Tagging(ctx.services.ids, ctx.clock)
     return (await tagging.remove_many(tx, [(ctx.follower.id, name)]))[0]
 

@@ -45,7 +45,7 @@ def begin(flow: Flow, snap: Snapshot) -> Decision:
     words = "" if answered_already else typed(snap.incoming)
     walk.take(_several(flow, snap, words, {}, asked=None) if words else ())
     decision = walk.go(0, "begun")
-    return replace(decision, why={**decision.why, "begins": str(flow.id)})
+    return replace(decision, why={**decision.why, "begins": str(flow.id)}, apart=walk.apart)
 
 
 def advance(flow: Flow, state: FlowState, snap: Snapshot) -> Decision | None:
@@ -57,6 +57,12 @@ def advance(flow: Flow, state: FlowState, snap: Snapshot) -> Decision | None:
     if question is None:
         return None
     walk = _Walk.of(flow, state, snap)
+    decision = _advanced(walk, question, state)
+    return decision if walk.apart is None else replace(decision, apart=walk.apart)
+
+
+def _advanced(walk: "_Walk", question: Question, state: FlowState) -> Decision:
+    flow, snap = walk.flow, walk.snap
     words = typed(snap.incoming)
     value = understood(question, words, snap)
     said = normalise(words)
@@ -113,6 +119,8 @@ class _Walk:
     trace: dict[str, Any] = field(default_factory=dict)
     started: Mapping[str, Any] = field(default_factory=dict)
     """What actions of this contact added to the trace."""
+    apart: str | None = None
+    """The handler that an action leaves an answer to."""
 
     @staticmethod
     def of(flow: Flow, state: FlowState, snap: Snapshot) -> "_Walk":
@@ -244,6 +252,7 @@ class _Walk:
         snap = replace(self.snap, flow=state, nested=self.snap.nested + 1)
         part = run([fill(action, self.texts) for action in actions], snap, {})
         self.started = {**part.why, **self.started}
+        self.apart = part.apart or self.apart
         return part
 
     def finish(self) -> Decision:
@@ -251,7 +260,7 @@ class _Walk:
         self.steps.extend(part.steps)
         if self.filled:
             self.steps.insert(0, TextReply(asking.noted(self.filled)))
-        if not part.steps:
+        if not part.steps and part.apart is None:
             self.steps.append(TextReply(asking.FINISHED))
         flow = None if part.flow is KEEP else part.flow
         return Decision(tuple(self.steps), flow, why=self.why("finished"))
