@@ -17,12 +17,11 @@ from app.accounts.service import Accounts
 from app.conversation.apart import HANDLER_SECONDS, ApartHandlers
 from app.conversation.deadline import Deadline
 from app.conversation.delivery import Answer, Delivery
-from app.conversation.forgetting import FLOWS, FLOWS_KEPT
+from app.conversation.forgetting import DIALOGUES, DIALOGUES_KEPT, SUPERSEDED
 from app.conversation.intake import Floor, Intake
 from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
 from app.conversation.tallying import Tallying
-from app.conversation.upkeep import FlowUpkeep
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
 from app.core.decisions import AccountView
@@ -57,6 +56,7 @@ from app.engines.replies.book import Book
 from app.engines.replies.compiled import Stored
 from app.engines.replies.figures import Misses
 from app.engines.replies.imports import Imports
+from app.engines.replies.queries import FLOWS_KEPT
 from app.engines.replies.service import Replies
 from app.engines.replies.tallies import Tallies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
@@ -261,7 +261,6 @@ def _build(
     Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
     tallies = Tallies(clock, lambda account, text: book.current(account).comparable_text(text))
     tallying = Tallying(database, clock, tasks, timetable, tallies)
-    FlowUpkeep(database, tasks, timetable, clock)
     upkeep = Upkeep(tasks, timetable)
     for chore in chores(settings, database, clock, audit):
         upkeep.add(chore)
@@ -356,7 +355,8 @@ def chores(settings: Settings, database: Database, clock: Clock, audit: Audit) -
             url=listen_url(settings),
         ),
         *delivery_chores(settings, database, clock, dropped),
-        Expired(FLOWS, FLOWS_KEPT, database, clock.now),
+        Expired(DIALOGUES, DIALOGUES_KEPT, database, clock.now),
+        Expired(SUPERSEDED, FLOWS_KEPT, database, clock.now),
     ]
 
 

@@ -1,7 +1,6 @@
 """A number typed after a menu that went out as text."""
 
 from dataclasses import replace
-from typing import Any
 
 from app.conversation.filters import InFlow
 from app.conversation.router import Decide, Router
@@ -10,22 +9,17 @@ from app.engines.replies.options import OPTIONS, tapped
 
 
 def router(*then: Decide) -> Router:
-    """`then` are asked in order what they say to the option."""
+    """`then` are asked in order what they say to the option; one of a plugin that fails is passed
+    over as ever."""
     routes = Router("options")
-
-    @routes.decide(InFlow(OPTIONS))
-    def option(snap: Snapshot) -> Decision | None:
-        incoming = tapped(snap)
-        if incoming is None:
-            return None
-        meant = replace(snap, incoming=incoming)
-        passed: dict[str, Any] = {}
-        for decide in then:
-            said = decide(meant)
-            if isinstance(said, Decision):
-                return replace(said, why={**passed, **said.why})
-            if isinstance(said, Pass):
-                passed |= said.why
-        return None
-
+    for decide in then:
+        routes.decide(InFlow(OPTIONS))(_meant(decide))
     return routes
+
+
+def _meant(decide: Decide) -> Decide:
+    def option(snap: Snapshot) -> Decision | Pass | None:
+        incoming = tapped(snap)
+        return None if incoming is None else decide(replace(snap, incoming=incoming))
+
+    return option

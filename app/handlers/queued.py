@@ -7,6 +7,7 @@ from app.core.decisions import KEEP, Decision, FlowState, Keep, Snapshot
 from app.core.replies import TextReply
 from app.core.text import normalise
 from app.engines.replies.answers import is_answer
+from app.engines.replies.options import OPTIONS, tapped
 from app.engines.replies.understanding import typed
 from app.engines.support.actions import with_contact
 from app.engines.support.moves import ReturnToBot
@@ -29,7 +30,7 @@ def router() -> Router:
     @routes.decide()
     def queued(snap: Snapshot) -> Decision | None:
         """Taps, scans and follows are answered as ever: only what is said is meant for a person."""
-        if snap.conversation.state != "queued" or not is_answer(snap.incoming):
+        if snap.conversation.state != "queued" or not is_answer(snap.incoming) or _is_tap(snap):
             return None
         if normalise(typed(snap.incoming)) in NO_LONGER:
             return _returned(snap, RETURNED, "asked")
@@ -39,6 +40,13 @@ def router() -> Router:
         return Decision(steps=_reassurance(snap), flow=_waiting(snap), why={"queued": True})
 
     return routes
+
+
+def _is_tap(snap: Snapshot) -> bool:
+    """An option of a message menu, tapped, or by its number where the menu came as text."""
+    flow = snap.flow
+    offered = flow is not None and flow.flow == OPTIONS and flow.expires_at > snap.now
+    return bool(snap.incoming.key) or (offered and tapped(snap) is not None)
 
 
 def _returned(snap: Snapshot, words: str, trigger: str) -> Decision:

@@ -5,17 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
+from app.conversation.forgetting import SUPERSEDED
 from app.conversation.models import FlowStateRow
-from app.conversation.upkeep import OVER_KEPT, FlowUpkeep
 from app.core.clock import FakeClock
 from app.core.settings import Settings
 from app.db.audit import CLI
 from app.db.events import EventRow
 from app.db.tx import Tx
-from app.delivery.schedule import Timetable
-from app.delivery.tasks import Tasks
+from app.delivery.upkeep import Expired
 from app.engines.replies.inputs import FlowInput, RuleInput
 from app.engines.replies.models import Flow, FlowVersion
 from app.engines.replies.queries import FLOWS_KEPT
@@ -150,30 +149,7 @@ async def test_what_was_superseded_is_kept_for_seven_days(shop: Shop, clock: Fak
 
 
 async def purge(shop: Shop, clock: FakeClock) -> None:
-    database, tasks = shop.runtime.database, Tasks()
-    timetable = Timetable(database, shop.runtime.jobs, clock)
-    upkeep = FlowUpkeep(database, tasks, timetable, clock)
-    context: Any = None  # it needs none
-    await upkeep.purge(context)
-
-
-async def test_dialogues_go_a_day_after_their_end(shop: Shop, clock: FakeClock) -> None:
-    now = clock.now()
-    rows = [
-        {
-            "follower_id": number,
-            "account_id": shop.account_id,
-            "flow": "订位",
-            "step": 0,
-            "answers": {},
-            "expires_at": now - OVER_KEPT + timedelta(seconds=number - 1_100),
-            "updated_at": now,
-        }
-        for number in range(1, 1_111)
-    ]
-    await shop.runtime.database.transaction(lambda tx: tx.many(insert(FlowStateRow), rows))
-    await purge(shop, clock)
-    assert await shop.count(FlowStateRow) == 10
+    await Expired(SUPERSEDED, FLOWS_KEPT, shop.runtime.database, clock.now).run()
 
 
 class TestHandingOver:
@@ -233,6 +209,13 @@ class TestHandingOver:
         await heard(shop, "人工")
         row = await self.state(shop)
         assert (row.state, row.reopen_count, row.resolved_at) == ("queued", 1, None)
+
+    async def test_who_unfollows_waits_for_nobody(self, shop: Shop) -> None:
+        await heard(shop, "人工")
+        await shop.event("unsubscribe")
+        row = await self.state(shop)
+        assert (row.state, row.queued_at, row.waiting_since) == ("resolved", None, None)
+        assert row.bot_epoch == 2
 
     async def test_a_repeat_moves_nothing(self, shop: Shop) -> None:
         first = await shop.say("人工", number=5)

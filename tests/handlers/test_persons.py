@@ -78,6 +78,13 @@ class TestQueued:
         assert said(decide(Incoming(Kind.MENU, key="today"), "queued")) == "今日特价"
         assert said(decide(Incoming(Kind.SCAN, key="table-1"), "queued")) == "一号桌"
 
+    def test_an_option_is_a_tap_also_by_its_number(self) -> None:
+        tapped = Incoming(Kind.TEXT, text="冷饮", key="cold")
+        assert said(decide(tapped, "queued", queued_at=NOW)) == "冷的来了"
+        offered = replace(running(5, OPTIONS), answers={"1": ["cold", "冷饮"]})
+        assert said(decide("1", "queued", queued_at=NOW, flow=offered)) == "冷的来了"
+        assert said(decide("2", "queued", queued_at=NOW, flow=offered)).startswith(STILL_WAITING)
+
     @pytest.mark.parametrize("words", ["取消", "0", " ０ "])
     def test_who_would_rather_not_wait(self, words: str) -> None:
         decision = decide(words, "queued", queued_at=NOW)

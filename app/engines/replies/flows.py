@@ -14,6 +14,8 @@ from app.engines.replies.plans import Doing, FlowPlan, HandingOver, Question
 
 HAND_OVER = "handoff"
 """The action that hands over to a person; it belongs to another engine."""
+START = "start_flow"
+"""The action that begins a dialogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,11 @@ def edition_of(number: int, version: int) -> int:
 
 
 def prepare(plan: FlowPlan, registry: ActionRegistry, *, number: int = 0, version: int = 0) -> Flow:
-    """Raises `Invalid` for actions that are unknown or wrong, all of them."""
+    """Raises `Invalid` for actions that are unknown or wrong, all of them.
+
+    Of several flows begun at once only the last would go on, and flows that begin each other so would
+    grow tenfold with each round.
+    """
     wrong: list[Invalid] = []
     parse = partial(_parsed, registry, wrong)
     done: dict[int, tuple[Action, ...]] = {}
@@ -91,6 +97,14 @@ def _parsed(
             found.append(registry.parse(one, field=f"{field}[{number}]"))
         except Invalid as error:
             wrong.append(error)
+    if sum(action.name == START for action in found) > 1:
+        wrong.append(
+            Invalid(
+                field=field,
+                problem=f"begins more than one flow; only one {START} may stand in a list",
+                chinese=f"一次开始了多个流程；一个列表里只能有一个 {START}",
+            )
+        )
     return tuple(found)
 
 

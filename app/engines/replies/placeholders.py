@@ -55,4 +55,8 @@ def _filled(value: Any, answers: Mapping[str, Any]) -> Any:
         )
     if isinstance(value, tuple):
         return tuple(_filled(item, answers) for item in value)
+    if isinstance(value, list):
+        return [_filled(item, answers) for item in value]
+    if isinstance(value, dict):
+        return {name: _filled(item, answers) for name, item in value.items()}
     return value

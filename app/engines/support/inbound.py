@@ -286,12 +286,17 @@ class Inbound:
         """
         for turn in turns:
             row = {"conversation": turn.conversation.id}
-            if isinstance(turn.move, HandOver):
+            if isinstance(turn.move, HandOver) and turn.incoming.kind is not Kind.UNFOLLOW:
                 await tx.run(_HAND_OVER, row | {"at": turn.at, "wanted": turn.move.priority})
-            elif turn.move is not None:
+            elif turn.move is not None or _leaves_waiting(turn):
                 await tx.run(_RETURN, row)
             elif turn.conversation.state in HELD:
                 await tx.run(_WAITS, row | {"at": turn.at})
+
+
+def _leaves_waiting(turn: Turn) -> bool:
+    """Who unfollows waits for nobody any more."""
+    return turn.incoming.kind is Kind.UNFOLLOW and turn.conversation.state in ("queued", *HELD)
 
 
 def _after(turn: Turn) -> dict[str, Any]:

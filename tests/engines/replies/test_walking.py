@@ -1,14 +1,15 @@
 """Branches, ways back, several answers, hand-overs: the way through a dialogue."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from app.core.actions import ActionRegistry
-from app.core.decisions import Decision, FlowState
+from app.core.actions import Action, ActionRegistry
+from app.core.decisions import Decision, FlowState, Snapshot
+from app.core.errors import Invalid
 from app.core.ids import AccountId
 from app.core.incoming import Incoming, Kind
 from app.core.replies import MenuReply, TextReply
@@ -47,8 +48,13 @@ ROOM: Mapping[str, Any] = {
 class Chat:
     """One follower with some flows, the way the house would carry them on."""
 
-    def __init__(self, *flows: dict[str, Any], hands_over: bool = True) -> None:
-        registry = ActionRegistry()
+    def __init__(
+        self,
+        *flows: dict[str, Any],
+        hands_over: bool = True,
+        actions: Sequence[type[Action]] = (),
+    ) -> None:
+        registry = ActionRegistry(actions)
         register(registry, self)
         if hands_over:
             support.register(registry)
@@ -507,3 +513,55 @@ class TestLimits:
         assert chat.state is not None
         assert chat.state.expires_at == NOW + timedelta(seconds=110)
         assert chat.state.version == chat.flows["流程1"].edition
+
+
+class TestSeveralFlowsAtOnce:
+    """Flows that begin each other by tens would grow tenfold with each round."""
+
+    START: Mapping[str, Any] = {"do": "start_flow", "with": {"flow": "流程1"}}
+
+    @pytest.mark.parametrize(
+        ("plan", "field"),
+        [
+            ({"steps": [{"do": [START, START]}]}, "plan.steps[0].do"),
+            ({"steps": [SIZE], "finish": [START, say("好"), START]}, "plan.finish"),
+        ],
+    )
+    def test_are_refused(self, plan: dict[str, Any], field: str) -> None:
+        with pytest.raises(Invalid) as caught:
+            Chat(plan)
+        assert caught.value.details["field"] == field
+        assert "more than one flow" in caught.value.say("en")
+
+    def test_one_that_begins_itself_ends_with_a_person(self) -> None:
+        chat = Chat({"steps": [{"do": [say("一圈"), self.START]}]})
+        heard = chat.start()
+        assert heard.count("一圈") == NESTED_LIMIT
+        assert chat.why["lost"] == "nested"
+        assert any(isinstance(step, HandOver) for step in chat.last.steps)
+
+
+class Remind(Action):
+    """`shop.remind`: an action with texts inside lists and mappings, answered apart."""
+
+    name: ClassVar[str] = "shop.remind"
+    lines: list[str]
+    more: dict[str, str]
+
+    def decide(self, snap: Snapshot) -> Decision:
+        return Decision(apart=f"shop.{self.lines[0]}{self.more['day']}")
+
+    def preview(self) -> str:
+        return "提醒"
+
+
+@pytest.mark.parametrize("at_the_end", [True, False])
+def test_an_action_is_filled_at_any_depth_and_may_be_answered_apart(at_the_end: bool) -> None:
+    remind = {"do": "shop.remind", "with": {"lines": ["{size}"], "more": {"day": "{size}"}}}
+    plan: dict[str, Any] = {"steps": [SIZE, {"do": [remind]}, DAY]}
+    if at_the_end:
+        plan = {"steps": [SIZE], "finish": [remind]}
+    chat = Chat(plan, actions=[Remind])
+    chat.start()
+    assert chat.say("3") == ("" if at_the_end else "哪天？")
+    assert chat.last.apart == "shop.33"
