@@ -35,6 +35,7 @@ from app.engines.followers.recipients import lock_follower
 from app.engines.followers.tags import tags_of
 from app.engines.support.inbound import Said
 from app.engines.support.models import Conversation, Message
+from app.engines.support.moves import HELD
 from app.wechat.parse import parse
 from app.wechat.render import passive
 
@@ -92,6 +93,8 @@ class _Stored:
     sender: str
     """The account's original id, as the delivery named it."""
     wx_created_at: int
+    bot_epoch: int | None
+    """When the handler was asked; None when a person has been called since the delivery came."""
     context: Context
 
 
@@ -163,9 +166,14 @@ class ApartHandlers:
         replies: Sequence[Reply],
         fault: Exception | None,
     ) -> None:
+        """Says what the handler said, unless a person was called or came meanwhile: a slow bot does
+        not talk over them."""
         floor, context = self._floor, stored.context
         await lock_follower(tx, context.follower.id)
         conversation = await floor.support.get(tx, context.conversation.id)
+        if conversation.state in HELD or conversation.bot_epoch != stored.bot_epoch:
+            _LOG.info("apart.dropped", key=context.key, state=conversation.state)
+            replies = ()
         said = floor.support.place(merge(replies), conversation.last_seq + 1)
         events = await floor.support.append(
             tx, context.account.id, context.follower.id, conversation, said, floor.clock.now()
@@ -267,6 +275,7 @@ class ApartHandlers:
             openid=row.openid,
             sender=message.account,
             wx_created_at=message.created_at,
+            bot_epoch=None if _called_since(row) else row.bot_epoch,
             context=context,
         )
 
@@ -281,12 +290,20 @@ _STORED = (
         Follower.subscribed,
         Conversation.state,
         Conversation.bot_misses,
+        Conversation.bot_epoch,
+        Conversation.queued_at,
+        Message.created_at,
     )
     .join(Follower, Follower.id == Message.follower_id)
     .join(Conversation, Conversation.id == Message.conversation_id)
     .where(Message.receipt_key == bindparam("key"), Message.account_id == bindparam("account"))
     .order_by(Message.id.desc())  # a receipt lives for a day, and a key may come again after it
 )
+
+
+def _called_since(row: Any) -> bool:
+    """Whether a person was called after the delivery came: the handler is asked anew after a crash."""
+    return row.state == "queued" and row.queued_at is not None and row.queued_at > row.created_at
 
 
 def _as_replies(result: object) -> Sequence[Reply]:

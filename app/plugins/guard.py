@@ -6,7 +6,7 @@ are on the stack, and the watchdog reads the stack of a thread that stands still
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 from pydantic import ModelWrapValidatorHandler, create_model, model_validator
 
@@ -224,6 +224,10 @@ def guarded_action(
 # --- effects --------------------------------------------------------------------------------------
 
 
+_NOTHING: Final = object()
+"""The outcome of what was not applied."""
+
+
 class GuardedKind:
     """An effect kind of a plugin. Trouble of the database is not its failure; the rest is."""
 
@@ -235,6 +239,9 @@ class GuardedKind:
         self._part = f"effect kind {kind.kind}"
 
     async def apply(self, tx: Tx, requests: Sequence[Effect]) -> list[Any]:
+        """Nothing is written while the plugin is off: another plugin may ask for its effects."""
+        if self._guard.off:
+            return [_NOTHING] * len(requests)
         try:
             return _outcomes(await self._kind.apply(tx, requests), len(requests))
         except GeneratorExit:  # the transaction stops what waits for anything but itself
@@ -249,6 +256,8 @@ class GuardedKind:
             self._blame(Escaped(error))
 
     def render(self, outcome: Any) -> Reply | None:
+        if outcome is _NOTHING:
+            return None
         try:
             said = self._kind.render(outcome)
             if said is not None:

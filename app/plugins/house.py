@@ -231,7 +231,7 @@ class Plugins:
             self._follow(await self._database.read(read_records))
 
     async def _count(self) -> None:
-        taken = await asyncio.to_thread(self._files.take)
+        taken = await asyncio.to_thread(self._taken)
         files = [path for path, _ in taken]
         pending = [self._pending.popleft() for _ in range(len(self._pending))]
         failures: dict[str, list[Failure]] = defaultdict(list)
@@ -250,6 +250,15 @@ class Plugins:
             await asyncio.to_thread(self._files.put_back, files)
             raise
         await asyncio.to_thread(self._files.forget, files)
+
+    def _taken(self) -> list[tuple[Path, Block]]:
+        """A folder that cannot be read must not end the process; the next look may find it mended."""
+        try:
+            return self._files.take()
+        except OSError as error:
+            if not self._in_trouble:
+                _LOG.warning("plugin.blocks_unreadable", error=str(error))
+            return []
 
     async def _written(self, failures: Mapping[str, list[Failure]]) -> None:
         async def work(tx: Tx) -> dict[str, str]:

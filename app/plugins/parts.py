@@ -19,6 +19,7 @@ RESERVED = frozenset(
 )
 """Routers of our own, present and to come: traces name handlers by them."""
 _HALF = ("apply", "render")
+MOST_MINUTES = 366 * 24 * 60
 
 
 class Unusable(Exception):
@@ -136,11 +137,11 @@ def _schedule_problems(job: Job) -> Iterator[str]:
         yield f"job {job.name}: at least 1 attempt, of at most 600 seconds"
     if job.every_minutes is not None and job.daily_at is not None:
         yield f"job {job.name}: either every_minutes or daily_at"
-    if job.every_minutes is not None and not job.every_minutes >= 1:
-        yield f"job {job.name}: every_minutes is at least 1"
+    if job.every_minutes is not None and not 1 <= job.every_minutes <= MOST_MINUTES:
+        yield f"job {job.name}: every_minutes is 1 to {MOST_MINUTES}, a year"
     try:
         ZoneInfo(job.time_zone)
-        time.fromisoformat(job.daily_at or "00:00")
+        time.fromisoformat("00:00" if job.daily_at is None else job.daily_at)
     except (ValueError, OSError, LookupError):
         yield f"job {job.name}: daily_at is HH:MM, time_zone a name such as Asia/Shanghai"
 

@@ -1,5 +1,6 @@
 """Dialogues through the real webhook and database: kept, versioned, handed over, thrown away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -7,20 +8,26 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from app.conversation.apart import Context
+from app.conversation.filters import Keyword
 from app.conversation.forgetting import SUPERSEDED
 from app.conversation.models import FlowStateRow
+from app.conversation.router import Router
 from app.core.clock import FakeClock
+from app.core.replies import TextReply
 from app.core.settings import Settings
 from app.db.audit import CLI
 from app.db.events import EventRow
 from app.db.tx import Tx
+from app.delivery.models import Outbound
 from app.delivery.upkeep import Expired
 from app.engines.replies.inputs import FlowInput, RuleInput
 from app.engines.replies.models import Flow, FlowVersion
 from app.engines.replies.queries import FLOWS_KEPT
-from app.engines.support.models import Conversation
+from app.engines.support.models import Conversation, Message
 from app.handlers.held import WAITS_FOR
 from app.handlers.queued import RETURNED, STILL_WAITING
+from app.runtime import Extensions
 from tests.shop import Shop, open_shop
 from tests.wire import value_of
 
@@ -249,3 +256,48 @@ async def test_a_flow_waits_while_a_person_holds_the_conversation(
     await hold(shop, "bot")
     assert await heard(shop, "谢谢") == "我们接着刚才的：\n几位？"
     assert await heard(shop, "2") == "哪天？"
+
+
+class Slow:
+    """A handler that thinks until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    def router(self) -> Router:
+        made = Router("slow")
+
+        @made.apart(Keyword("慢"))
+        async def think(ctx: Context) -> TextReply:
+            self.asked.set()
+            await self.go.wait()
+            return TextReply("想好了")
+
+        return made
+
+
+@pytest.mark.parametrize("who", ["nobody", "asked for", "there"])
+async def test_a_slow_answer_does_not_talk_over_a_person(
+    settings: Settings, clock: FakeClock, who: str
+) -> None:
+    slow = Slow()
+    async with open_shop(settings, clock, Extensions(routers=[slow.router()])) as shop:
+        await shop.runtime.database.transaction(
+            lambda tx: shop.runtime.replies.import_many(
+                tx, CLI, shop.account_id, rules=[rule("人工", {"do": "handoff"})]
+            )
+        )
+        await shop.runtime.book.refresh()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(heard(shop, "慢"))
+            await slow.asked.wait()
+            if who == "asked for":
+                assert "转给人工" in await heard(shop, "人工")
+            if who == "there":
+                await hold(shop, "assigned")
+            slow.go.set()
+        assert waiting.result() == ("想好了" if who == "nobody" else "")
+        said = await shop.rows(select(Message.text).where(Message.direction == "out"))
+        assert ("想好了",) not in said or who == "nobody"
+        assert await shop.count(Outbound) == 0

@@ -1,5 +1,6 @@
 """Where plugins come from; whatever is wrong with one, it is named and left out."""
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -192,7 +193,9 @@ async def run(ctx: object) -> None:
         ({"jobs": [Job(name="a b", run=run)]}, "'a b'"),
         ({"jobs": [Job(name="ab", run=print)]}, "not an async function"),  # type: ignore[arg-type]
         ({"jobs": [Job(name="ab", run=run, daily_at="25:00")]}, "HH:MM"),
-        ({"jobs": [Job(name="ab", run=run, every_minutes=0.1)]}, "at least 1"),
+        ({"jobs": [Job(name="ab", run=run, daily_at="")]}, "HH:MM"),
+        ({"jobs": [Job(name="ab", run=run, every_minutes=0.1)]}, "every_minutes is 1 to"),
+        ({"jobs": [Job(name="ab", run=run, every_minutes=math.inf)]}, "every_minutes is 1 to"),
         ({"jobs": [Job(name="ab", run=run), Job(name="ab", run=run)]}, "two jobs are named ab"),
         ({"settings": int}, "subclass of PluginSettings"),
     ],

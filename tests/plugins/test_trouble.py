@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.clock import FakeClock
+from app.core.ids import FollowerId
 from app.core.settings import Settings
+from app.db.audit import CLI
 from app.db.tx import Tx
 from app.plugins import (
     Action,
@@ -20,6 +23,7 @@ from app.plugins import (
     FlowState,
     Job,
     JobContext,
+    MenuReply,
     Pattern,
     Plugin,
     Reply,
@@ -27,7 +31,9 @@ from app.plugins import (
     Snapshot,
     TagFollower,
     TextReply,
+    offer,
 )
+from app.plugins.blocks import FOLDER
 from app.runtime import Extensions
 from tests.plugins.test_running import add_rule, faults, heard
 from tests.shop import Shop, open_shop
@@ -151,6 +157,10 @@ def plugin() -> Plugin:
     def odd(snap: Snapshot) -> Decision:
         return odd_decision(snap, snap.incoming.text[4:])
 
+    @router.decide(Pattern("^echo "))
+    def echo(snap: Snapshot) -> Decision:
+        return Decision.say(TextReply("好"), said=snap.incoming.text)
+
     @router.apart(Pattern("^later"))
     async def later(ctx: Context) -> TextReply:
         trouble(ctx.incoming.text.removeprefix("later "))
@@ -223,3 +233,71 @@ async def test_a_tag_too_long_for_its_column(shop: Shop) -> None:
 async def test_an_action_may_leave_the_answer_to_an_apart_handler(shop: Shop) -> None:
     await add_rule(shop, "问问", {"do": "rough.ask"})
     assert await heard(shop, "问问") == "想好了"
+
+
+def asking(effect: Effect) -> Plugin:
+    """Another plugin, which asks for an effect of the first."""
+    router = Router("other")
+
+    @router.decide(Pattern("^other$"))
+    def other(snap: Snapshot) -> Decision:
+        return Decision(steps=(TextReply("好"), replace(effect, follower=snap.follower.id)))
+
+    return Plugin(name="other", api=1, routers=[router])
+
+
+async def test_its_effects_are_not_written_while_it_is_off(
+    settings: Settings, clock: FakeClock
+) -> None:
+    """Whoever asks for them."""
+    plugins = [plugin(), asking(Mark(FollowerId(0), "well"))]
+    async with open_shop(settings, clock, Extensions(plugins=plugins, find_plugins=False)) as shop:
+        assert "记下了" in await heard(shop, "other")
+        runtime = shop.runtime
+        await runtime.database.transaction(
+            lambda tx: runtime.switchboard.switch(
+                tx, "rough", on=False, actor=CLI, loaded=runtime.plugins.loaded
+            )
+        )
+        await runtime.plugins.refresh()
+        assert await heard(shop, "other") == "好"
+
+
+async def test_a_folder_of_blocks_that_cannot_be_read_ends_nothing(
+    shop: Shop, settings: Settings
+) -> None:
+    (settings.data_dir / FOLDER).write_text("no folder")
+    with capture_logs() as lines:
+        assert "没听懂" in await heard(shop, "decide exit")
+        assert (await record(shop)).failures == 1
+    assert "plugin.blocks_unreadable" in [line["event"] for line in lines]
+
+
+async def test_what_followers_type_is_no_nul(shop: Shop) -> None:
+    """A backslash and digits are words like any other, also where a plugin repeats them."""
+    assert await heard(shop, "echo \\u0000") == "好"
+    assert await record(shop) is None
+
+
+class TestOptions:
+    """A number typed after a menu: who fails to answer it is passed over, the next one is asked."""
+
+    async def test_the_plugin_behind_one_that_fails_is_asked(
+        self, settings: Settings, clock: FakeClock
+    ) -> None:
+        behind = Router("behind")
+
+        @behind.decide(Pattern("^菜单$"))
+        def menu(snap: Snapshot) -> Decision:
+            return offer(snap, MenuReply("要哪个？", (("a", "decide nul"),)))
+
+        @behind.decide(Pattern("^decide nul$"))
+        def chosen(snap: Snapshot) -> Decision:
+            return Decision.say(TextReply(f"选了 {snap.incoming.key}"))
+
+        plugins = [plugin(), Plugin(name="behind", api=1, routers=[behind])]
+        extensions = Extensions(plugins=plugins, find_plugins=False)
+        async with open_shop(settings, clock, extensions) as shop:
+            await heard(shop, "菜单")
+            assert await heard(shop, "1") == "选了 a"
+            assert (await record(shop)).failures == 1

@@ -47,6 +47,8 @@ class Found:
     said_at: datetime | None = None
     """Known while `queued`: when the follower last heard from us."""
     new: bool = False
+    bot_epoch: int = 0
+    """Known to `get`: rises whenever the bot is told to be silent, or to speak again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ _GET = Hot(
         Conversation.last_message_seq,
         Conversation.bot_misses,
         Conversation.reopen_count,
+        Conversation.bot_epoch,
     ).where(Conversation.id == bindparam("conversation"))
 )
 _NEW = hot_insert(Conversation, *(c.name for c in Conversation.__table__.columns))
@@ -222,7 +225,7 @@ class Inbound:
         row = await tx.first(_GET, {"conversation": conversation})
         if row is None:
             raise NotFound(what=f"conversation {conversation}")
-        return Found(ConversationId(row[0]), *row[1:])
+        return Found(ConversationId(row[0]), *row[1:-1], bot_epoch=row[-1])
 
     def place(self, replies: Sequence[Reply], first_seq: int) -> tuple[Said, ...]:
         """The replies in the order they are said, from a place in the conversation on."""
