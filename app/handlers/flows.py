@@ -2,7 +2,7 @@
 
 from app.conversation.filters import InFlow
 from app.conversation.router import Router
-from app.core.decisions import Decision, Snapshot
+from app.core.decisions import Decision, Pass, Snapshot
 from app.engines.replies.answers import is_answer
 from app.engines.replies.source import Source
 from app.engines.replies.walking import advance
@@ -12,7 +12,7 @@ def router(book: Source) -> Router:
     routes = Router("flows")
 
     @routes.decide(InFlow())
-    def step(snap: Snapshot) -> Decision | None:
+    def step(snap: Snapshot) -> Decision | Pass | None:
         """Passed on: what is no answer (taps, scans, follows), flows that are gone meanwhile, and
         dialogues that wait while a person is wanted."""
         state = snap.flow
@@ -21,6 +21,7 @@ def router(book: Source) -> Router:
         if state.paused and snap.conversation.state == "queued":
             return None
         flow = book.find_flow(snap.account.id, state.flow, state.version)
-        return None if flow is None else advance(flow, state, snap)
+        decision = None if flow is None else advance(flow, state, snap)
+        return Pass({"cut_off": state.flow}) if decision is None and state.version else decision
 
     return routes

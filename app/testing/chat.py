@@ -282,6 +282,7 @@ class Chat(Follower):
     def raise_failures(self) -> None:
         if self.failures and not self._failing:
             plugin, part, error = self.failures[0]
+            self.failures.clear()  # told once: what is done next is not to blame
             raise PluginFailed(f"{part} of plugin {plugin}: {error!r}") from error
 
     async def __aenter__(self) -> Self:

@@ -191,3 +191,10 @@ async def test_settings_are_given_or_the_defaults(monkeypatch: pytest.MonkeyPatc
         [Made().plugin()], rules=[rule], settings=[WeatherSettings(city="北京")]
     ) as chat:
         assert (await chat.say("说")).text == "北京 晴"
+
+
+async def test_a_failure_is_told_once() -> None:
+    async with Chat([Made().plugin()]) as chat:
+        with pytest.raises(PluginFailed):
+            await chat.say("fail")
+        assert (await chat.say("天气"))[-1].text == "今天晴"

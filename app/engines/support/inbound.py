@@ -1,7 +1,7 @@
 """Conversations as deliveries see them: found, opened, reopened, and written set-wise."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -225,7 +225,7 @@ class Inbound:
         row = await tx.first(_GET, {"conversation": conversation})
         if row is None:
             raise NotFound(what=f"conversation {conversation}")
-        return Found(ConversationId(row[0]), *row[1:-1], bot_epoch=row[-1])
+        return replace(Found(ConversationId(row[0]), *row[1:-1]), bot_epoch=row[-1])
 
     def place(self, replies: Sequence[Reply], first_seq: int) -> tuple[Said, ...]:
         """The replies in the order they are said, from a place in the conversation on."""
