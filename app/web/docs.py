@@ -100,6 +100,12 @@ CHINESE: dict[str, str] = {
     "Get Conflicts": "规则冲突：永远不会生效的、同词同优先级的、盖住其他规则的",
     "Dry Run": "试运行：会由谁回复、为什么",
     "Get Trace": "回复依据：一条推送由谁回复、为什么",
+    "Export Book": "导出全部规则、绑定、流程和设置",
+    "Import Book": "导入一个文件，或先看计划",
+    "List Versions": "版本列表",
+    "Get Version": "查看一个版本改了什么",
+    "Compare Versions": "比较两个版本",
+    "Roll Back": "回到某个版本",
     "Move Time": "推移时间（仅演示）",
 }
 """Groups and calls in Chinese; the document itself names them in English."""

@@ -51,14 +51,14 @@ class Shop(Book):
             StoredBinding(13, 1, "follow", "", say("夜里好"), NIGHT, None),
             StoredBinding(14, 1, "menu", "night", say("晚安"), NIGHT, None),
         ]
-        stored = Stored(1, rules, bindings, [StoredFlow(20, 1, "点单", FLOW)], settings)
+        stored = Stored(1, rules, bindings, [StoredFlow(20, 1, "点单", FLOW)], settings=settings)
         self.compiled = compile_book(stored, registry)
         assert self.compiled.broken == ()
 
     def current(self, account_id: AccountId) -> Any:
         return self.compiled
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
         return self.compiled.flows.get(name)
 
 
