@@ -33,6 +33,8 @@ class Setup:
     followers: int = shop.FOLLOWERS
     grown: bool = False
     """In the database of `tests.bench.grown`, not in a fresh one."""
+    beside: str = ""
+    """Measured once more, right beside what it is compared with: minutes apart a machine is another."""
 
     def __str__(self) -> str:
         parts = [self.subject, self.database]
@@ -46,6 +48,8 @@ class Setup:
             parts.append(f"{self.followers:,} followers")
         if self.grown:
             parts.append("grown")
+        if self.beside:
+            parts.append(f"beside {self.beside}")
         return " · ".join(part for part in parts if part)
 
 
