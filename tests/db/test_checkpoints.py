@@ -72,7 +72,7 @@ def test_it_never_makes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.001)
     gone = tmp_path / "gone.db"
     finished: list[bool] = []
-    checkpointer = Checkpointer(str(gone), lambda: finished.append(True))
+    checkpointer = Checkpointer(str(gone), lambda: None, lambda: finished.append(True))
     checkpointer.written()
     checkpointer.stop()
     assert not gone.exists()
@@ -80,9 +80,9 @@ def test_it_never_makes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_stop_ends_the_thread_and_may_come_first() -> None:
-    Checkpointer("nowhere.db", lambda: None).stop()
+    Checkpointer("nowhere.db", lambda: None, lambda: None).stop()
     before = set(threading.enumerate())
-    checkpointer = Checkpointer("nowhere.db", lambda: None)
+    checkpointer = Checkpointer("nowhere.db", lambda: None, lambda: None)
     checkpointer.written()
     checkpointer.stop()
     assert set(threading.enumerate()) <= before
