@@ -125,11 +125,12 @@ def _head(whole: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _settings(given: object, found: Found) -> Written | None:
-    """As they are stored; None where the file has none, or wrong ones."""
+    """Those that are given, also where they say what goes without saying; None where the file has
+    none, or wrong ones."""
     if given is None:
         return None
     try:
-        return BookSettings.model_validate(given).written()
+        return BookSettings.model_validate(given).model_dump(mode="json", exclude_unset=True)
     except ValidationError as error:
         found.add(*of_invalid(invalid(error), "settings"))
         return None

@@ -9,8 +9,10 @@ reading.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Literal, TypeAlias
 
 import orjson
@@ -22,6 +24,8 @@ Format: TypeAlias = Literal["yaml", "json"]
 Place: TypeAlias = tuple[str | int, ...]
 MOST_BYTES = 8 * 1024 * 1024
 MOST_DEPTH = 40
+MOST_KEYS = 1000
+"""Of one mapping. None of ours has more than a few dozen, and each unknown one is a mistake."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where it is there: a dozen times as fast."""
@@ -105,8 +109,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) == len(pairs):
         return made
     twice = _Twice(made)
-    names = [name for name, _ in pairs]
-    twice.keys_twice = tuple(name for name in made if names.count(name) > 1)
+    times = Counter(name for name, _ in pairs)
+    twice.keys_twice = tuple(name for name in made if times[name] > 1)
     return twice
 
 
@@ -123,29 +127,47 @@ def _read_json(text: str) -> Document:
         return Document("json", mistakes=Found([_too_deep("", None)]), whole=False)
     except ValueError as error:
         return _refused("json", str(error), str(error))
-    return Document("json", value, Found(_examined(value)))
+    document = Document("json", value)
+    for mistake, whole in _examined(value):
+        document.mistakes.add(mistake)
+        document.whole &= whole
+    return document
 
 
-def _examined(value: Any) -> Iterator[Mistake]:
-    """What JSON allows and we do not. By a stack of its own: depth is among the mistakes."""
+def _examined(value: Any) -> Iterator[tuple[Mistake, bool]]:
+    """What JSON allows and we do not, and whether the rest may be looked at all the same. By a stack
+    of its own: depth is among the mistakes."""
     waiting: list[tuple[Any, Place]] = [(value, ())]
     while waiting:
         one, place = waiting.pop()
         if len(place) > MOST_DEPTH:
-            yield _too_deep(place_of(place), None)
+            yield _too_deep(place_of(place), None), False
+        elif isinstance(one, dict) and len(one) > MOST_KEYS:
+            yield _crowded(place_of(place), None), False
         elif isinstance(one, dict):
             if isinstance(one, _Twice):
                 for name in one.keys_twice:
-                    yield _twice(place_of((*place, name)), None)
+                    yield _twice(place_of((*place, name)), None), True
             waiting += [(inner, (*place, name)) for name, inner in reversed(one.items())]
         elif isinstance(one, list):
             waiting += [(one[n], (*place, n)) for n in range(len(one) - 1, -1, -1)]
-        elif isinstance(one, int) and abs(one) > _MOST_NUMBER:
-            yield Mistake(place_of(place), "too large a number", "数字过大")
+        elif _too_large(one):
+            yield Mistake(place_of(place), "too large a number", "数字过大"), True
+
+
+def _too_large(value: object) -> bool:
+    """Larger than a database keeps: a whole number of more than 64 bits, or `1e999`."""
+    if isinstance(value, float):
+        return not isfinite(value)
+    return isinstance(value, int) and abs(value) > _MOST_NUMBER
 
 
 def _too_deep(place: str, line: int | None) -> Mistake:
     return Mistake(place, f"nested deeper than {MOST_DEPTH}", f"嵌套超过 {MOST_DEPTH} 层", line)
+
+
+def _crowded(place: str, line: int | None) -> Mistake:
+    return Mistake(place, f"more than {MOST_KEYS} keys", f"超过 {MOST_KEYS} 个键", line)
 
 
 def _twice(place: str, line: int | None) -> Mistake:
@@ -183,6 +205,7 @@ class _Yaml:
                 if len(self._stack) > MOST_DEPTH:
                     self._wrong(_too_deep(self._place(), self._line))
                     self._found.whole = False
+                if not self._found.whole:
                     break
         except yaml.YAMLError as error:
             self._wrong(_no_yaml(error))
@@ -203,6 +226,9 @@ class _Yaml:
             self._put(resolved(event.value) if event.implicit[0] else event.value)
 
     def _take_key(self, frame: _Frame, key: str) -> None:
+        if len(frame.made) == MOST_KEYS:
+            self._wrong(_crowded(self._place(), self._line))
+            self._found.whole = False
         frame.key = key
         if key in frame.made:
             self._wrong(_twice(self._place(), self._line))
@@ -312,7 +338,7 @@ def resolved(text: str) -> Any:
     if first == "-" or first.isdigit():
         if _WHOLE.fullmatch(text) and abs(int(text)) <= _MOST_NUMBER:
             return int(text)
-        if _DECIMAL.fullmatch(text):
+        if _DECIMAL.fullmatch(text) and isfinite(float(text)):
             return float(text)
     return text
 
@@ -320,36 +346,40 @@ def resolved(text: str) -> Any:
 def _lines_of(text: str, wanted: Collection[str]) -> dict[str, int]:
     """The line of each place, or of the nearest one around it; a second reading, only after
     mistakes."""
+    near = {around for place in wanted for around in _around(place)}
     lines: dict[str, int] = {}
     stack: list[_Frame] = []
     try:
         for event in yaml.parse(text, Loader=_LOADER):
-            _follow(event, stack, lines)
+            place = _follow(event, stack)
+            if place in near:
+                lines.setdefault(place, _line(event))
     except yaml.YAMLError:
         pass  # told already; what stood before it has its lines
     return {place: found for place in wanted if (found := _nearest(lines, place))}
 
 
-def _follow(event: Any, stack: list[_Frame], lines: dict[str, int]) -> None:
+def _follow(event: Any, stack: list[_Frame]) -> str:
+    """The place that this event begins; none, the empty one, for others."""
     kind = type(event)
     if kind in (yaml.SequenceEndEvent, yaml.MappingEndEvent):
         stack.pop()
         if stack and isinstance(stack[-1].made, dict):
             stack[-1].key = None
-        return
+        return ""
     if kind not in (
         yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent, yaml.AliasEvent
     ):  # fmt: skip
-        return
+        return ""
     frame = stack[-1] if stack else None
     opens = kind in (yaml.SequenceStartEvent, yaml.MappingStartEvent)
     if frame is not None and isinstance(frame.made, dict) and frame.key is None:
         frame.key = getattr(event, "value", "")
-        lines.setdefault(place_of(_path(stack)), _line(event))
+        place = place_of(_path(stack))
         if opens:
             stack.append(_Frame([] if kind is yaml.SequenceStartEvent else {}))
-        return
-    lines.setdefault(place_of(_path(stack)), _line(event))
+        return place
+    place = place_of(_path(stack))
     if frame is not None:
         if isinstance(frame.made, list):
             frame.made.append(None)
@@ -357,12 +387,18 @@ def _follow(event: Any, stack: list[_Frame], lines: dict[str, int]) -> None:
             frame.key = None
     if opens:
         stack.append(_Frame([] if kind is yaml.SequenceStartEvent else {}))
+    return place
 
 
 def _nearest(lines: Mapping[str, int], place: str) -> int | None:
-    while place and place not in lines:
+    return next((lines[around] for around in _around(place) if around in lines), None)
+
+
+def _around(place: str) -> Iterator[str]:
+    """The place, and those that it stands in, from the inside out."""
+    while place:
+        yield place
         place = place[: max(place.rfind("."), place.rfind("["), 0)]
-    return lines.get(place) if place else None
 
 
 # --- writing --------------------------------------------------------------------------------------

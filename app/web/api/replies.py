@@ -31,7 +31,7 @@ from app.engines.replies import queries
 from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.conditions import Situation
 from app.engines.replies.conflicts import Finding, FindingKind, find_conflicts
-from app.engines.replies.fields import StoredTagName
+from app.engines.replies.fields import StoredTagName, few, near, storable
 from app.engines.replies.figures import What
 from app.engines.replies.flow_preview import preview
 from app.engines.replies.flows import prepare
@@ -72,8 +72,15 @@ Cursor = Annotated[
     AfterValidator(_of_63_bits),
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Version = Annotated[int, Field(ge=1, description="The version read before; 409 when it has risen.")]
-SeenVersion = Annotated[int | None, Query(ge=1, description="409 when the version has risen.")]
+MOST_VERSION = 2**31 - 1
+"""Of a rule, binding or flow: what the column takes."""
+Version = Annotated[
+    int,
+    Field(ge=1, le=MOST_VERSION, description="The version read before; 409 when it has risen."),
+]
+SeenVersion = Annotated[
+    int | None, Query(ge=1, le=MOST_VERSION, description="409 when the version has risen.")
+]
 
 # --- shapes ---------------------------------------------------------------------------------------
 
@@ -154,7 +161,7 @@ class SettingsOut(BookSettings):
 
 class SettingsUpdate(BookSettings):
     version: Annotated[
-        int, Field(ge=0, description="The version read before; 409 when it has risen.")
+        int, Field(ge=0, le=2**62, description="The version read before; 409 when it has risen.")
     ]
 
 
@@ -190,7 +197,7 @@ class DryEvent(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     on: BindingPlace
-    key: Annotated[str, StringConstraints(max_length=128)] = ""
+    key: Annotated[str, StringConstraints(max_length=128), AfterValidator(storable)] = ""
 
     @model_validator(mode="after")
     def _type_is_known(self) -> "DryEvent":
@@ -209,12 +216,15 @@ class DryRun(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
+    text: (
+        Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(storable)]
+        | None
+    ) = None
     event: DryEvent | None = None
-    key: Annotated[str, StringConstraints(max_length=200)] = "dry-run"
-    at: AwareDatetime | None = None
+    key: Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)] = "dry-run"
+    at: Annotated[AwareDatetime, AfterValidator(near)] | None = None
     """The moment it is tried for; now when left out."""
-    tags: Annotated[list[StoredTagName], Field(max_length=100)] = []
+    tags: Annotated[list[StoredTagName], few(100), Field(max_length=100)] = []
     """The follower's."""
 
     @model_validator(mode="after")
