@@ -26,7 +26,7 @@ from app.engines.replies.plan_checks import checked
 from app.engines.replies.plans import Expect, Question
 from app.engines.staff.permissions import ROLE_RIGHTS
 from app.engines.support import actions as support
-from app.web.api.replies import DryRun
+from app.web.api.why import DryRun
 from app.web.middleware import IMPORT_BODY_BYTES
 from tests.engines.replies.conftest import ONE, Desk, desk  # noqa: F401  # a fixture
 

@@ -18,7 +18,9 @@ from app.core.problems import invalid
 from app.engines.replies.book_plan import Bundle, Entry, Mode, Plan, WrittenBook, plan_import
 from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.changes import Written, content
-from app.engines.replies.documents import Format, read_document, write_document
+from app.engines.replies.document_places import Format
+from app.engines.replies.document_writing import write_document
+from app.engines.replies.documents import read_document
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
 from app.engines.replies.mistakes import Found, Mistake, Mistakes, of_invalid
 

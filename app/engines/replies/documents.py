@@ -1,4 +1,4 @@
-"""A file as plain data and back: JSON, or the part of YAML that has no surprises. Pure.
+"""A file as plain data: JSON, or the part of YAML that has no surprises. Pure.
 
 What is taken of YAML is what JSON can say, in YAML's clothes: mappings, lists, and scalars of which
 only `null`, `true`, `false`, whole numbers and decimals are no text. So `no`, `on`, `09:00`,
@@ -10,25 +10,30 @@ reading.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-import orjson
 import yaml
 
+from app.engines.replies.document_places import (
+    LOADER,
+    Format,
+    Frame,
+    Place,
+    line_of,
+    lines_of,
+    path_of,
+    place_of,
+)
 from app.engines.replies.mistakes import Found, Mistake
 
-Format: TypeAlias = Literal["yaml", "json"]
-Place: TypeAlias = tuple[str | int, ...]
 MOST_BYTES = 8 * 1024 * 1024
 MOST_DEPTH = 40
 MOST_KEYS = 1000
 """Of one mapping. None of ours has more than a few dozen, and each unknown one is a mistake."""
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where it is there: a dozen times as fast."""
 _WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -54,7 +59,7 @@ class Document:
         """Gives the mistakes their lines, where the file is YAML, and their order in it."""
         if self.format != "yaml" or not found:
             return
-        lines = _lines_of(self.text, {one.place for one in found.kept if one.line is None})
+        lines = lines_of(self.text, {one.place for one in found.kept if one.line is None})
         found.kept = sorted(
             (replace(one, line=one.line or lines.get(one.place)) for one in found.kept),
             key=lambda one: one.line or 0,
@@ -82,17 +87,6 @@ def _refused(form: Format, problem: str, chinese: str, line: int | None = None) 
 
 def _of_all(problem: str, chinese: str, line: int | None = None) -> Mistake:
     return Mistake("", problem, chinese, line)
-
-
-def place_of(parts: Sequence[str | int]) -> str:
-    """`rules[17].words[2]`."""
-    found = ""
-    for part in parts:
-        if isinstance(part, int):
-            found += f"[{part}]"
-        else:
-            found += f".{part}" if found else part
-    return found
 
 
 # --- JSON -----------------------------------------------------------------------------------------
@@ -177,28 +171,20 @@ def _twice(place: str, line: int | None) -> Mistake:
 # --- YAML: reading --------------------------------------------------------------------------------
 
 
-@dataclass
-class _Frame:
-    """A mapping or list that is being read."""
-
-    made: dict[str, Any] | list[Any]
-    key: str | None = None
-
-
 class _Yaml:
     """Builds plain data from the parser's events."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._stack: list[_Frame] = []
+        self._stack: list[Frame] = []
         self._found = Document("yaml", text=text)
         self._documents = 0
         self._line = 1
 
     def read(self) -> Document:
         try:
-            for event in yaml.parse(self._text, Loader=_LOADER):
-                self._line = _line(event)
+            for event in yaml.parse(self._text, Loader=LOADER):
+                self._line = line_of(event)
                 take = _TAKE.get(type(event))
                 if take is not None:
                     take(self, event)
@@ -225,7 +211,7 @@ class _Yaml:
         else:
             self._put(resolved(event.value) if event.implicit[0] else event.value)
 
-    def _take_key(self, frame: _Frame, key: str) -> None:
+    def _take_key(self, frame: Frame, key: str) -> None:
         if len(frame.made) == MOST_KEYS:
             self._wrong(_crowded(self._place(), self._line))
             self._found.whole = False
@@ -247,7 +233,7 @@ class _Yaml:
             self._wrong(Mistake(self._place(), "a key must be text", "键须为文字", self._line))
             frame.key = ""
         self._put(made, keep=True)
-        self._stack.append(_Frame(made))
+        self._stack.append(Frame(made))
 
     def _close(self, _: Any) -> None:
         self._stack.pop()
@@ -289,7 +275,7 @@ class _Yaml:
             self._stack[-1].key = None
 
     def _place(self) -> str:
-        return place_of(_path(self._stack))
+        return place_of(path_of(self._stack))
 
     def _wrong(self, mistake: Mistake) -> None:
         self._found.mistakes.add(mistake)
@@ -304,23 +290,6 @@ _TAKE: Mapping[type, Callable[[_Yaml, Any], None]] = {
     yaml.MappingEndEvent: _Yaml._close,
     yaml.AliasEvent: _Yaml._alias,
 }
-
-
-def _line(event: Any) -> int:
-    return int(event.start_mark.line) + 1
-
-
-def _path(stack: Sequence[_Frame]) -> Place:
-    """Where the reader is: what is read next, or was read last."""
-    place: list[str | int] = []
-    for depth, frame in enumerate(stack):
-        if isinstance(frame.made, dict):
-            if frame.key is not None:
-                place.append(frame.key)
-        else:
-            inside = depth < len(stack) - 1
-            place.append(len(frame.made) - 1 if inside else len(frame.made))
-    return tuple(place)
 
 
 def _no_yaml(error: yaml.YAMLError) -> Mistake:
@@ -341,174 +310,3 @@ def resolved(text: str) -> Any:
         if _DECIMAL.fullmatch(text) and isfinite(float(text)):
             return float(text)
     return text
-
-
-def _lines_of(text: str, wanted: Collection[str]) -> dict[str, int]:
-    """The line of each place, or of the nearest one around it; a second reading, only after
-    mistakes."""
-    near = {around for place in wanted for around in _around(place)}
-    lines: dict[str, int] = {}
-    stack: list[_Frame] = []
-    try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            place = _follow(event, stack)
-            if place in near:
-                lines.setdefault(place, _line(event))
-    except yaml.YAMLError:
-        pass  # told already; what stood before it has its lines
-    return {place: found for place in wanted if (found := _nearest(lines, place))}
-
-
-def _follow(event: Any, stack: list[_Frame]) -> str:
-    """The place that this event begins; none, the empty one, for others."""
-    kind = type(event)
-    if kind in (yaml.SequenceEndEvent, yaml.MappingEndEvent):
-        stack.pop()
-        if stack and isinstance(stack[-1].made, dict):
-            stack[-1].key = None
-        return ""
-    if kind not in (
-        yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent, yaml.AliasEvent
-    ):  # fmt: skip
-        return ""
-    frame = stack[-1] if stack else None
-    opens = kind in (yaml.SequenceStartEvent, yaml.MappingStartEvent)
-    if frame is not None and isinstance(frame.made, dict) and frame.key is None:
-        frame.key = getattr(event, "value", "")
-        place = place_of(_path(stack))
-        if opens:
-            stack.append(_Frame([] if kind is yaml.SequenceStartEvent else {}))
-        return place
-    place = place_of(_path(stack))
-    if frame is not None:
-        if isinstance(frame.made, list):
-            frame.made.append(None)
-        elif not opens:
-            frame.key = None
-    if opens:
-        stack.append(_Frame([] if kind is yaml.SequenceStartEvent else {}))
-    return place
-
-
-def _nearest(lines: Mapping[str, int], place: str) -> int | None:
-    return next((lines[around] for around in _around(place) if around in lines), None)
-
-
-def _around(place: str) -> Iterator[str]:
-    """The place, and those that it stands in, from the inside out."""
-    while place:
-        yield place
-        place = place[: max(place.rfind("."), place.rfind("["), 0)]
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-_BARE = re.compile(
-    r"[A-Za-z_\u4e00-\u9fff\u3400-\u4dbf]"
-    r"(?:[A-Za-z0-9_\u4e00-\u9fff\u3400-\u4dbf（）。，！？、：；“”《》·…/+-]"
-    r"|\ (?=[A-Za-z0-9_\u4e00-\u9fff]))*",
-    re.VERBOSE,
-)
-"""Text that no reader of YAML takes for anything else, unless it is among `_TAKEN`."""
-_TAKEN = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
-_INLINE = 90
-
-
-def write_document(value: Mapping[str, Any], form: Format) -> str:
-    """The value as a file that `read_document` reads to the same value."""
-    if form == "json":
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n"
-    return "".join(_block(value, ""))
-
-
-def _block(value: Any, indent: str) -> Iterator[str]:
-    """The lines of a mapping or list that is not empty."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _member(f"{indent}{_text(name)}:", inner, indent)
-    else:
-        for inner in value:
-            yield from _item(inner, indent)
-
-
-def _member(head: str, value: Any, indent: str) -> Iterator[str]:
-    inline = _inline(value)
-    if inline is not None:
-        yield f"{head} {inline}\n"
-    elif isinstance(value, str):
-        yield f"{head} |-\n"
-        yield from _lines(value, indent + "  ")
-    else:
-        yield f"{head}\n"
-        yield from _block(value, indent + "  ")
-
-
-def _item(value: Any, indent: str) -> Iterator[str]:
-    inline = _inline(value)
-    if inline is not None:
-        yield f"{indent}- {inline}\n"
-    elif isinstance(value, str):
-        yield f"{indent}- |-\n"
-        yield from _lines(value, indent + "  ")
-    else:
-        lines = _block(value, indent + "  ")
-        yield f"{indent}- {next(lines).removeprefix(indent + '  ')}"
-        yield from lines
-
-
-def _inline(value: Any) -> str | None:
-    """On one line, if it fits there."""
-    if isinstance(value, str):
-        return None if _is_block(value) else _text(value)
-    if isinstance(value, Mapping):
-        return None if value else "{}"
-    if isinstance(value, list | tuple):
-        if any(isinstance(inner, Mapping | list | tuple) for inner in value):
-            return None
-        line = "[" + ", ".join(map(_scalar, value)) + "]"
-        return line if len(line) <= _INLINE or not value else None
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return _number(value)
-
-
-def _number(value: float) -> str:
-    """Decimals with a point and a signed power, which every reader knows for a number."""
-    if isinstance(value, int):
-        return str(value)
-    text = repr(value)
-    if "e" in text:
-        digits, _, power = text.partition("e")
-        sign = "" if power[0] in "+-" else "+"
-        return f"{digits if '.' in digits else digits + '.0'}e{sign}{power}"
-    return text
-
-
-def _text(value: str) -> str:
-    if _BARE.fullmatch(value) and value.casefold() not in _TAKEN:
-        return value
-    quoted = json.dumps(value, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
-
-
-def _is_block(value: str) -> bool:
-    """Whether it reads best, and safely, as lines of their own."""
-    if "\n" not in value or _ESCAPED.search(value) or _CONTROL.search(value):
-        return False
-    lines = value.split("\n")
-    return bool(lines[0] and lines[-1]) and all(line == line.strip() for line in lines)
-
-
-def _lines(value: str, indent: str) -> Iterator[str]:
-    for line in value.split("\n"):
-        yield f"{indent}{line}\n" if line else "\n"

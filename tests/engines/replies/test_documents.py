@@ -8,13 +8,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.engines.replies.document_writing import write_document
 from app.engines.replies.documents import (
     MOST_BYTES,
     MOST_DEPTH,
     MOST_KEYS,
     Document,
     read_document,
-    write_document,
 )
 from app.engines.replies.mistakes import Found, Mistake
 

@@ -10,7 +10,9 @@ from sqlalchemy import select
 from app.engines.replies.book_plan import Mode, Plan
 from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.changes import Change
-from app.engines.replies.documents import Format, read_document, write_document
+from app.engines.replies.document_places import Format
+from app.engines.replies.document_writing import write_document
+from app.engines.replies.documents import read_document
 from app.engines.replies.errors import VersionConflict
 from app.engines.replies.imports import Imports
 from app.engines.replies.mistakes import SHOWN, Mistakes
