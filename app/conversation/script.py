@@ -30,7 +30,7 @@ from pydantic_core import PydanticCustomError
 from app.core.incoming import Kind
 from app.core.problems import invalid
 from app.engines.replies.documents import Document, read_document
-from app.engines.replies.fields import no_nul
+from app.engines.replies.fields import few, near, storable
 from app.engines.replies.mistakes import Found, Mistake, Mistakes, of_invalid
 from app.engines.replies.patterns import BadPattern, check_pattern
 
@@ -56,10 +56,12 @@ KINDS: dict[str, Kind] = {
 
 
 def _as_typed(value: object) -> object:
-    """A number stands for its digits: nobody writes `say: "8"`."""
+    """A whole number stands for its digits: nobody writes `say: "8"`."""
     if isinstance(value, bool):
         raise PydanticCustomError("quote_it", "put it in quotes: it would be read as yes or no")
-    return str(value) if isinstance(value, int | float) else value
+    if isinstance(value, float):
+        raise PydanticCustomError("quote_decimal", "put it in quotes: 8.50 would be read as 8.5")
+    return str(value) if isinstance(value, int) else value
 
 
 def _listed(value: object) -> object:
@@ -100,9 +102,7 @@ def _moment(value: object) -> object:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise PydanticCustomError("bad_moment", "write it like 2026-10-01T12:00") from None
-    if not 2000 <= moment.year <= 2100:
-        raise PydanticCustomError("far_moment", "a year from 2000 to 2100")
-    return moment
+    return near(moment)
 
 
 def _scene(value: object) -> object:
@@ -111,11 +111,12 @@ def _scene(value: object) -> object:
 
 
 _TYPED = BeforeValidator(_as_typed)
-_PLAIN = AfterValidator(no_nul)
+_PLAIN = AfterValidator(storable)
 Words = Annotated[str, _TYPED, StringConstraints(min_length=1, max_length=2048), _PLAIN]
 Name = Annotated[str, _TYPED, StringConstraints(min_length=1, max_length=200), _PLAIN]
 Texts = Annotated[
     tuple[Annotated[str, _TYPED, StringConstraints(max_length=8192)], ...],
+    few(20),
     BeforeValidator(_listed),
     Field(max_length=20),
 ]
@@ -145,7 +146,9 @@ class Expectation(_Written):
     step: Name | None = None
     """The question asked, by the name its answer is saved as."""
     missed: bool | None = None
-    tags: Annotated[tuple[Name, ...], BeforeValidator(_listed), Field(max_length=20)] | None = None
+    tags: (
+        Annotated[tuple[Name, ...], few(20), BeforeValidator(_listed), Field(max_length=20)] | None
+    ) = None
     """Tags the follower has afterwards, maybe among others."""
     nothing: bool | None = None
     """Nothing is said."""
@@ -209,7 +212,7 @@ def _shown(value: object) -> str:
 class FollowerInput(_Written):
     """Whom the conversation is with."""
 
-    tags: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    tags: Annotated[tuple[Name, ...], few(50), Field(max_length=50)] = ()
     subscribed: bool | None = None
     """Left out: they follow, unless they are new."""
     new: bool = False

@@ -255,9 +255,11 @@ def _advance(state: _State, snap: Snapshot, decision: Decision) -> None:
     state.shown = tuple(merge(step for step in steps if not isinstance(step, Effect)))
     if not apart and decision.flow is not KEEP:
         state.flow = decision.flow
-    # Kinds of effects are applied one after the other, whatever the order of the steps.
-    state.tags |= {step.name for step in steps if isinstance(step, TagFollower)}
-    state.tags -= {step.name for step in steps if isinstance(step, UntagFollower)}
+    for step in steps:
+        if isinstance(step, TagFollower):
+            state.tags |= {step.name}
+        elif isinstance(step, UntagFollower):
+            state.tags -= {step.name}
     if decision.missed:
         state.misses += 1
     elif decision.steps or apart:

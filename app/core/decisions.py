@@ -4,7 +4,7 @@ A handler is a synchronous function `decide(snapshot) -> Decision | None`: no da
 network. What must be written is an `Effect`, applied set-wise for the whole batch afterwards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -104,6 +104,12 @@ class Effect:
 
     kind: ClassVar[str]
     follower: FollowerId
+
+    @property
+    def settles(self) -> Hashable | None:
+        """What it settles for good: of several effects that settle the same, whatever their kinds,
+        only the last is applied. None: each is."""
+        return None
 
 
 class Keep(Enum):

@@ -16,7 +16,7 @@ import httpx
 
 from app.core.settings import Settings
 from app.db.audit import SYSTEM
-from app.engines.replies.documents import write_document
+from app.engines.replies.document_writing import write_document
 from app.runtime import open_runtime
 from tests.bench import shop
 from tests.bench.databases import POSTGRES, SQLITE, Databases, Shop

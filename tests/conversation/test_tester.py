@@ -158,6 +158,17 @@ class TestState:
         assert [words[:2] for words in said] == ["抱歉", "欢迎", "八折", "再见", "抱歉"]
         assert texts("[{name: 会, follower: {tags: [会员]}, steps: [{say: 会员价}]}]") == ["八折"]
 
+    def test_of_a_tag_given_and_taken_at_once_the_last_word_stands(self) -> None:
+        both = [
+            {"do": "untag", "with": {"names": ["会员"]}},
+            {"do": "tag", "with": {"names": ["会员"]}},
+        ]
+        for order, tags in ((both, ("会员",)), (both[::-1], ())):
+            book = stored(rules=[rule("换", [order])])
+            (outcome,) = run("[{name: x, steps: [{say: 换}]}]", book)
+            assert outcome.steps[0].came is not None
+            assert outcome.steps[0].came.tags == tags
+
     def test_misses_in_a_row(self) -> None:
         said = texts("[{name: x, steps: [{say: 嗯}, {say: 哦}, {say: 你好}, {say: 嗯}]}]")
         assert ["找我" in words for words in said] == [False, True, False, False]
@@ -368,9 +379,14 @@ class TestFiles:
         assert self.mistakes(f"[{', '.join([one] * (CONVERSATIONS + 1))}]")
 
     def test_numbers_are_what_was_typed(self) -> None:
-        script = read_script(b"[{name: 1, steps: [{say: 3}, {say: 3.5}, {say: 007}]}]")
+        script = read_script(b"[{name: 1, steps: [{say: 3}, {say: '8.50'}, {say: 007}]}]")
         steps = script.conversations[0].steps
-        assert [step.say for step in steps] == ["3", "3.5", "007"]
+        assert [step.say for step in steps] == ["3", "8.50", "007"]
+        ((place, problem),) = self.mistakes("[{name: 1, steps: [{say: 8.50}]}]")
+        assert (place, problem) == (
+            "[0].steps[0].say",
+            "put it in quotes: 8.50 would be read as 8.5",
+        )
 
     def test_json_is_taken_too(self) -> None:
         script = read_script(

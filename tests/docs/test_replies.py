@@ -31,7 +31,7 @@ from app.engines.replies.plans import Expect, Question
 from app.engines.replies.service import Replies
 from app.engines.staff.permissions import ROLE_RIGHTS
 from app.engines.support import actions as support
-from app.web.api.replies import DryRun
+from app.web.api.why import DryRun
 from app.web.middleware import IMPORT_BODY_BYTES
 
 ROOT = Path(__file__).parents[2]

@@ -34,8 +34,8 @@ from app.engines.replies.imports import Imports
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
 from app.engines.replies.models import Binding, Flow, Revision, Rule
 from app.engines.replies.models import Book as BookRow
-from app.engines.replies.past import stored_of
 from app.engines.replies.service import Replies
+from app.engines.replies.standing import stored_of
 
 ACCOUNT = AccountId(1)
 STAFF = Actor("token:9")

@@ -6,6 +6,7 @@ from app.accounts.errors import NoSuchAccount
 from app.accounts.queries import find_by_slug
 from app.cli.office import Office, in_office
 from app.cli.replies.desk import Slug
+from app.cli.replies.tables import printable
 from app.core.ids import AccountId
 from app.db.tx import Tx
 from app.engines.replies.compiled import Stored, compile_words
@@ -20,8 +21,8 @@ def conflicts(account: Slug) -> None:
     """
     found = in_office(lambda office: _conflicts(office, account))
     for one in found:
-        typer.echo(f"{one.kind.value:16} {one.say('zh')}")
-        typer.echo(f"{'':16} {one.say('en')}")
+        typer.echo(f"{one.kind.value:16} {printable(one.say('zh'))}")
+        typer.echo(f"{'':16} {printable(one.say('en'))}")
     typer.echo(f"{len(found)} 处 · findings" if found else "没有冲突 · no conflicts")
 
 

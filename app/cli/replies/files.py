@@ -10,7 +10,8 @@ import typer
 from app.cli.replies.desk import Apply, Desk, Expect, Note, Slug, at_desk
 from app.cli.replies.tables import show_mistakes, show_plan
 from app.engines.replies.book_plan import Mode, Plan
-from app.engines.replies.documents import MOST_BYTES, Format
+from app.engines.replies.document_places import Format
+from app.engines.replies.documents import MOST_BYTES
 from app.engines.replies.imports import planned_and_done
 from app.engines.replies.mistakes import Mistakes
 

@@ -33,7 +33,7 @@ def show_plan(plan: Plan) -> None:
 def show_changes(changes: Sequence[Change], most: int = SHOWN) -> None:
     """One line for each thing, and one for each field of it that changed."""
     for change in changes[:most]:
-        head = f"{_SIGN[change.kind]} {_padded(change.what, 8)} {_printable(change.name)}"
+        head = f"{_SIGN[change.kind]} {_padded(change.what, 8)} {printable(change.name)}"
         typer.secho(head, fg=_COLOUR[change.kind])
         if change.kind == "changed":
             for one in change.fields:
@@ -54,9 +54,9 @@ def show_counts(changes: Sequence[Change]) -> None:
 def show_mistakes(found: Mistakes) -> None:
     """All of them on standard error, in both languages, each with its place."""
     for mistake in found.shown:
-        typer.secho(in_words(mistake, "zh"), err=True)
+        typer.secho(printable(in_words(mistake, "zh")), err=True)
         if mistake.problem != mistake.chinese:
-            typer.secho(f"    {mistake.problem}", err=True)
+            typer.secho(f"    {printable(mistake.problem)}", err=True)
     total = int(str(found.details["count"]))
     left = total - len(found.shown)
     more = f"（只列出前 {len(found.shown)} 处 · the first {len(found.shown)}）" if left else ""
@@ -69,7 +69,7 @@ def show_mistakes(found: Mistakes) -> None:
 
 def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Rows with every column but the last as wide as its widest cell."""
-    kept = [tuple(map(_printable, row)) for row in rows]
+    kept = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(_width, column)) for column in zip(*kept, strict=True)]
     for row in kept:
         cells = [_padded(cell, width) for cell, width in zip(row, widths, strict=True)]
@@ -77,17 +77,17 @@ def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _field(one: Difference) -> str:
-    return f"{one.field}: {_value(one.before)} → {_value(one.after)}"
+    return f"{printable(one.field)}: {_value(one.before)} → {_value(one.after)}"
 
 
 def _value(value: object) -> str:
     if value is None:
         return "–"
-    text = orjson.dumps(value).decode() if not isinstance(value, str) else _printable(value)
+    text = printable(value if isinstance(value, str) else orjson.dumps(value).decode())
     return text if len(text) <= _VALUE else f"{text[:_VALUE]}…"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """What staff wrote must not steer the terminal."""
     return "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in text)
 

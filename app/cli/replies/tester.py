@@ -13,7 +13,7 @@ from app.cli.complaints import load_settings
 from app.cli.office import require_migrated
 from app.cli.replies.desk import Slug, other_actions
 from app.cli.replies.files import read_file
-from app.cli.replies.tables import show_mistakes
+from app.cli.replies.tables import printable, show_mistakes
 from app.conversation.report import CameReport, ChangeReport, Report, StepReport, report
 from app.conversation.script import Script, read_script
 from app.conversation.tester import Outcome
@@ -217,5 +217,5 @@ def _said(came: CameReport) -> str:
 
 
 def _line(value: object) -> str:
-    words = " ".join(str("-" if value is None else value).split())
+    words = printable(" ".join(str("-" if value is None else value).split()))
     return words if len(words) <= _CHARACTERS else f"{words[:_CHARACTERS]}…"

@@ -12,17 +12,20 @@ from app.engines.replies.book_plan import Plan
 from app.engines.replies.changes import Change
 from app.engines.replies.history import RevisionView, list_revisions
 
+MOST_VERSION = 2**62
 Version = Annotated[int, typer.Argument(min=0, help="版本号 · a version")]
 
 
 def history(
     account: Slug,
     version: Annotated[
-        int | None, typer.Argument(min=1, help="显示这一版改了什么 · what this one changed")
+        int | None,
+        typer.Argument(min=1, max=MOST_VERSION, help="显示这一版改了什么 · what this one changed"),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="条数 · how many")] = 20,
     before: Annotated[
-        int | None, typer.Option(min=1, help="早于此版本 · only older than this version")
+        int | None,
+        typer.Option(min=1, max=MOST_VERSION, help="早于此版本 · only older than this version"),
     ] = None,
 ) -> None:
     """列出版本，新的在前：谁、何时、改了多少；给出版本号则显示其内容。

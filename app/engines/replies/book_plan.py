@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from app.engines.replies.book_settings import DEFAULTS
 from app.engines.replies.changes import SETTINGS, Change, Key, Written, content, counts
 from app.engines.replies.mistakes import Found, Mistake
 
@@ -154,11 +155,16 @@ def _identity(what: str, written: Written) -> str:
     return str(written["name"])
 
 
+_DEFAULTS = DEFAULTS.model_dump(mode="json")
+"""What is not stored of settings."""
+
+
 def _settings(book: WrittenBook, bundle: Bundle, mode: Mode) -> Iterable[Change]:
     given = bundle.settings
     if given is None and mode == "merge":
         return
-    wanted = {**(book.settings if mode == "merge" else {}), **(given or {})}
+    merged = {**(book.settings if mode == "merge" else {}), **(given or {})}
+    wanted = {name: value for name, value in merged.items() if value != _DEFAULTS.get(name)}
     if wanted != book.settings:
         yield Change(*SETTINGS, "settings", book.settings or None, wanted or None)
 

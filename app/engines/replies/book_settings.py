@@ -13,7 +13,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.core.text import normalise, without_marks
-from app.engines.replies.fields import StoredTagName, no_nul
+from app.engines.replies.fields import StoredTagName, few, storable
 
 GROUPS = 1000
 GROUP_WORDS = 50
@@ -33,7 +33,7 @@ def _speakable(word: str) -> str:
 SynonymWord = Annotated[
     str,
     StringConstraints(max_length=SYNONYM_CHARACTERS),
-    AfterValidator(no_nul),
+    AfterValidator(storable),
     AfterValidator(_speakable),
 ]
 
@@ -43,10 +43,20 @@ class BookSettings(BaseModel):
 
     enabled: bool = True
     """Off: no keyword rule and no binding answers; the fallback goes on, running flows finish."""
-    silent_for: Annotated[tuple[StoredTagName, ...], Field(max_length=SILENT_TAGS)] = ()
+    silent_for: Annotated[
+        tuple[StoredTagName, ...], few(SILENT_TAGS), Field(max_length=SILENT_TAGS)
+    ] = ()
     """Followers with one of these tags are not answered but by a running flow."""
     synonyms: Annotated[
-        tuple[Annotated[tuple[SynonymWord, ...], Field(min_length=2, max_length=GROUP_WORDS)], ...],
+        tuple[
+            Annotated[
+                tuple[SynonymWord, ...],
+                few(GROUP_WORDS),
+                Field(min_length=2, max_length=GROUP_WORDS),
+            ],
+            ...,
+        ],
+        few(GROUPS),
         Field(max_length=GROUPS),
     ] = ()
     """The first word of a group is the one meant."""

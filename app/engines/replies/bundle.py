@@ -18,7 +18,9 @@ from app.core.problems import invalid
 from app.engines.replies.book_plan import Bundle, Entry, Mode, Plan, WrittenBook, plan_import
 from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.changes import Written, content
-from app.engines.replies.documents import Format, read_document, write_document
+from app.engines.replies.document_places import Format
+from app.engines.replies.document_writing import write_document
+from app.engines.replies.documents import read_document
 from app.engines.replies.inputs import BindingInput, FlowInput, RuleInput
 from app.engines.replies.mistakes import Found, Mistake, Mistakes, of_invalid
 
@@ -125,11 +127,12 @@ def _head(whole: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _settings(given: object, found: Found) -> Written | None:
-    """As they are stored; None where the file has none, or wrong ones."""
+    """Those that are given, also where they say what goes without saying; None where the file has
+    none, or wrong ones."""
     if given is None:
         return None
     try:
-        return BookSettings.model_validate(given).written()
+        return BookSettings.model_validate(given).model_dump(mode="json", exclude_unset=True)
     except ValidationError as error:
         found.add(*of_invalid(invalid(error), "settings"))
         return None

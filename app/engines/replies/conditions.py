@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic_core import PydanticCustomError
 
 from app.core.decisions import Snapshot
-from app.engines.replies.fields import StoredTagName
+from app.engines.replies.fields import StoredTagName, few
 from app.engines.replies.matcher import Lapse
 
 WINDOWS = 10
@@ -32,9 +32,13 @@ class Hours(BaseModel):
 
     from_: date | None = Field(default=None, alias="from")
     until: date | None = None
-    weekdays: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(max_length=7)] = ()
+    weekdays: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=7)], ...], few(7), Field(max_length=7)
+    ] = ()
     """1 is Monday."""
-    daily: Annotated[tuple[tuple[TimeOfDay, TimeOfDay], ...], Field(max_length=WINDOWS)] = ()
+    daily: Annotated[
+        tuple[tuple[TimeOfDay, TimeOfDay], ...], few(WINDOWS), Field(max_length=WINDOWS)
+    ] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> "Hours":
@@ -81,8 +85,8 @@ class Audience(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tags: Annotated[tuple[StoredTagName, ...], Field(max_length=TAGS)] = ()
-    without: Annotated[tuple[StoredTagName, ...], Field(max_length=TAGS)] = ()
+    tags: Annotated[tuple[StoredTagName, ...], few(TAGS), Field(max_length=TAGS)] = ()
+    without: Annotated[tuple[StoredTagName, ...], few(TAGS), Field(max_length=TAGS)] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> "Audience":

@@ -1,4 +1,4 @@
-"""A file as plain data and back: JSON, or the part of YAML that has no surprises. Pure.
+"""A file as plain data: JSON, or the part of YAML that has no surprises. Pure.
 
 What is taken of YAML is what JSON can say, in YAML's clothes: mappings, lists, and scalars of which
 only `null`, `true`, `false`, whole numbers and decimals are no text. So `no`, `on`, `09:00`,
@@ -9,22 +9,31 @@ reading.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from math import isfinite
+from typing import Any
 
-import orjson
 import yaml
 
+from app.engines.replies.document_places import (
+    LOADER,
+    Format,
+    Frame,
+    Place,
+    line_of,
+    lines_of,
+    path_of,
+    place_of,
+)
 from app.engines.replies.mistakes import Found, Mistake
 
-Format: TypeAlias = Literal["yaml", "json"]
-Place: TypeAlias = tuple[str | int, ...]
 MOST_BYTES = 8 * 1024 * 1024
 MOST_DEPTH = 40
+MOST_KEYS = 1000
+"""Of one mapping. None of ours has more than a few dozen, and each unknown one is a mistake."""
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where it is there: a dozen times as fast."""
 _WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -50,7 +59,7 @@ class Document:
         """Gives the mistakes their lines, where the file is YAML, and their order in it."""
         if self.format != "yaml" or not found:
             return
-        lines = _lines_of(self.text, {one.place for one in found.kept if one.line is None})
+        lines = lines_of(self.text, {one.place for one in found.kept if one.line is None})
         found.kept = sorted(
             (replace(one, line=one.line or lines.get(one.place)) for one in found.kept),
             key=lambda one: one.line or 0,
@@ -80,17 +89,6 @@ def _of_all(problem: str, chinese: str, line: int | None = None) -> Mistake:
     return Mistake("", problem, chinese, line)
 
 
-def place_of(parts: Sequence[str | int]) -> str:
-    """`rules[17].words[2]`."""
-    found = ""
-    for part in parts:
-        if isinstance(part, int):
-            found += f"[{part}]"
-        else:
-            found += f".{part}" if found else part
-    return found
-
-
 # --- JSON -----------------------------------------------------------------------------------------
 
 
@@ -105,8 +103,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) == len(pairs):
         return made
     twice = _Twice(made)
-    names = [name for name, _ in pairs]
-    twice.keys_twice = tuple(name for name in made if names.count(name) > 1)
+    times = Counter(name for name, _ in pairs)
+    twice.keys_twice = tuple(name for name in made if times[name] > 1)
     return twice
 
 
@@ -123,29 +121,47 @@ def _read_json(text: str) -> Document:
         return Document("json", mistakes=Found([_too_deep("", None)]), whole=False)
     except ValueError as error:
         return _refused("json", str(error), str(error))
-    return Document("json", value, Found(_examined(value)))
+    document = Document("json", value)
+    for mistake, whole in _examined(value):
+        document.mistakes.add(mistake)
+        document.whole &= whole
+    return document
 
 
-def _examined(value: Any) -> Iterator[Mistake]:
-    """What JSON allows and we do not. By a stack of its own: depth is among the mistakes."""
+def _examined(value: Any) -> Iterator[tuple[Mistake, bool]]:
+    """What JSON allows and we do not, and whether the rest may be looked at all the same. By a stack
+    of its own: depth is among the mistakes."""
     waiting: list[tuple[Any, Place]] = [(value, ())]
     while waiting:
         one, place = waiting.pop()
         if len(place) > MOST_DEPTH:
-            yield _too_deep(place_of(place), None)
+            yield _too_deep(place_of(place), None), False
+        elif isinstance(one, dict) and len(one) > MOST_KEYS:
+            yield _crowded(place_of(place), None), False
         elif isinstance(one, dict):
             if isinstance(one, _Twice):
                 for name in one.keys_twice:
-                    yield _twice(place_of((*place, name)), None)
+                    yield _twice(place_of((*place, name)), None), True
             waiting += [(inner, (*place, name)) for name, inner in reversed(one.items())]
         elif isinstance(one, list):
             waiting += [(one[n], (*place, n)) for n in range(len(one) - 1, -1, -1)]
-        elif isinstance(one, int) and abs(one) > _MOST_NUMBER:
-            yield Mistake(place_of(place), "too large a number", "数字过大")
+        elif _too_large(one):
+            yield Mistake(place_of(place), "too large a number", "数字过大"), True
+
+
+def _too_large(value: object) -> bool:
+    """Larger than a database keeps: a whole number of more than 64 bits, or `1e999`."""
+    if isinstance(value, float):
+        return not isfinite(value)
+    return isinstance(value, int) and abs(value) > _MOST_NUMBER
 
 
 def _too_deep(place: str, line: int | None) -> Mistake:
     return Mistake(place, f"nested deeper than {MOST_DEPTH}", f"嵌套超过 {MOST_DEPTH} 层", line)
+
+
+def _crowded(place: str, line: int | None) -> Mistake:
+    return Mistake(place, f"more than {MOST_KEYS} keys", f"超过 {MOST_KEYS} 个键", line)
 
 
 def _twice(place: str, line: int | None) -> Mistake:
@@ -155,34 +171,27 @@ def _twice(place: str, line: int | None) -> Mistake:
 # --- YAML: reading --------------------------------------------------------------------------------
 
 
-@dataclass
-class _Frame:
-    """A mapping or list that is being read."""
-
-    made: dict[str, Any] | list[Any]
-    key: str | None = None
-
-
 class _Yaml:
     """Builds plain data from the parser's events."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._stack: list[_Frame] = []
+        self._stack: list[Frame] = []
         self._found = Document("yaml", text=text)
         self._documents = 0
         self._line = 1
 
     def read(self) -> Document:
         try:
-            for event in yaml.parse(self._text, Loader=_LOADER):
-                self._line = _line(event)
+            for event in yaml.parse(self._text, Loader=LOADER):
+                self._line = line_of(event)
                 take = _TAKE.get(type(event))
                 if take is not None:
                     take(self, event)
                 if len(self._stack) > MOST_DEPTH:
                     self._wrong(_too_deep(self._place(), self._line))
                     self._found.whole = False
+                if not self._found.whole:
                     break
         except yaml.YAMLError as error:
             self._wrong(_no_yaml(error))
@@ -202,7 +211,10 @@ class _Yaml:
         else:
             self._put(resolved(event.value) if event.implicit[0] else event.value)
 
-    def _take_key(self, frame: _Frame, key: str) -> None:
+    def _take_key(self, frame: Frame, key: str) -> None:
+        if len(frame.made) == MOST_KEYS:
+            self._wrong(_crowded(self._place(), self._line))
+            self._found.whole = False
         frame.key = key
         if key in frame.made:
             self._wrong(_twice(self._place(), self._line))
@@ -221,7 +233,7 @@ class _Yaml:
             self._wrong(Mistake(self._place(), "a key must be text", "键须为文字", self._line))
             frame.key = ""
         self._put(made, keep=True)
-        self._stack.append(_Frame(made))
+        self._stack.append(Frame(made))
 
     def _close(self, _: Any) -> None:
         self._stack.pop()
@@ -263,7 +275,7 @@ class _Yaml:
             self._stack[-1].key = None
 
     def _place(self) -> str:
-        return place_of(_path(self._stack))
+        return place_of(path_of(self._stack))
 
     def _wrong(self, mistake: Mistake) -> None:
         self._found.mistakes.add(mistake)
@@ -278,23 +290,6 @@ _TAKE: Mapping[type, Callable[[_Yaml, Any], None]] = {
     yaml.MappingEndEvent: _Yaml._close,
     yaml.AliasEvent: _Yaml._alias,
 }
-
-
-def _line(event: Any) -> int:
-    return int(event.start_mark.line) + 1
-
-
-def _path(stack: Sequence[_Frame]) -> Place:
-    """Where the reader is: what is read next, or was read last."""
-    place: list[str | int] = []
-    for depth, frame in enumerate(stack):
-        if isinstance(frame.made, dict):
-            if frame.key is not None:
-                place.append(frame.key)
-        else:
-            inside = depth < len(stack) - 1
-            place.append(len(frame.made) - 1 if inside else len(frame.made))
-    return tuple(place)
 
 
 def _no_yaml(error: yaml.YAMLError) -> Mistake:
@@ -312,167 +307,6 @@ def resolved(text: str) -> Any:
     if first == "-" or first.isdigit():
         if _WHOLE.fullmatch(text) and abs(int(text)) <= _MOST_NUMBER:
             return int(text)
-        if _DECIMAL.fullmatch(text):
+        if _DECIMAL.fullmatch(text) and isfinite(float(text)):
             return float(text)
     return text
-
-
-def _lines_of(text: str, wanted: Collection[str]) -> dict[str, int]:
-    """The line of each place, or of the nearest one around it; a second reading, only after
-    mistakes."""
-    lines: dict[str, int] = {}
-    stack: list[_Frame] = []
-    try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            _follow(event, stack, lines)
-    except yaml.YAMLError:
-        pass  # told already; what stood before it has its lines
-    return {place: found for place in wanted if (found := _nearest(lines, place))}
-
-
-def _follow(event: Any, stack: list[_Frame], lines: dict[str, int]) -> None:
-    kind = type(event)
-    if kind in (yaml.SequenceEndEvent, yaml.MappingEndEvent):
-        stack.pop()
-        if stack and isinstance(stack[-1].made, dict):
-            stack[-1].key = None
-        return
-    if kind not in (
-        yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent, yaml.AliasEvent
-    ):  # fmt: skip
-        return
-    frame = stack[-1] if stack else None
-    opens = kind in (yaml.SequenceStartEvent, yaml.MappingStartEvent)
-    if frame is not None and isinstance(frame.made, dict) and frame.key is None:
-        frame.key = getattr(event, "value", "")
-        lines.setdefault(place_of(_path(stack)), _line(event))
-        if opens:
-            stack.append(_Frame([] if kind is yaml.SequenceStartEvent else {}))
-        return
-    lines.setdefault(place_of(_path(stack)), _line(event))
-    if frame is not None:
-        if isinstance(frame.made, list):
-            frame.made.append(None)
-        elif not opens:
-            frame.key = None
-    if opens:
-        stack.append(_Frame([] if kind is yaml.SequenceStartEvent else {}))
-
-
-def _nearest(lines: Mapping[str, int], place: str) -> int | None:
-    while place and place not in lines:
-        place = place[: max(place.rfind("."), place.rfind("["), 0)]
-    return lines.get(place) if place else None
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-_BARE = re.compile(
-    r"[A-Za-z_\u4e00-\u9fff\u3400-\u4dbf]"
-    r"(?:[A-Za-z0-9_\u4e00-\u9fff\u3400-\u4dbf（）。，！？、：；“”《》·…/+-]"
-    r"|\ (?=[A-Za-z0-9_\u4e00-\u9fff]))*",
-    re.VERBOSE,
-)
-"""Text that no reader of YAML takes for anything else, unless it is among `_TAKEN`."""
-_TAKEN = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
-_INLINE = 90
-
-
-def write_document(value: Mapping[str, Any], form: Format) -> str:
-    """The value as a file that `read_document` reads to the same value."""
-    if form == "json":
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n"
-    return "".join(_block(value, ""))
-
-
-def _block(value: Any, indent: str) -> Iterator[str]:
-    """The lines of a mapping or list that is not empty."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _member(f"{indent}{_text(name)}:", inner, indent)
-    else:
-        for inner in value:
-            yield from _item(inner, indent)
-
-
-def _member(head: str, value: Any, indent: str) -> Iterator[str]:
-    inline = _inline(value)
-    if inline is not None:
-        yield f"{head} {inline}\n"
-    elif isinstance(value, str):
-        yield f"{head} |-\n"
-        yield from _lines(value, indent + "  ")
-    else:
-        yield f"{head}\n"
-        yield from _block(value, indent + "  ")
-
-
-def _item(value: Any, indent: str) -> Iterator[str]:
-    inline = _inline(value)
-    if inline is not None:
-        yield f"{indent}- {inline}\n"
-    elif isinstance(value, str):
-        yield f"{indent}- |-\n"
-        yield from _lines(value, indent + "  ")
-    else:
-        lines = _block(value, indent + "  ")
-        yield f"{indent}- {next(lines).removeprefix(indent + '  ')}"
-        yield from lines
-
-
-def _inline(value: Any) -> str | None:
-    """On one line, if it fits there."""
-    if isinstance(value, str):
-        return None if _is_block(value) else _text(value)
-    if isinstance(value, Mapping):
-        return None if value else "{}"
-    if isinstance(value, list | tuple):
-        if any(isinstance(inner, Mapping | list | tuple) for inner in value):
-            return None
-        line = "[" + ", ".join(map(_scalar, value)) + "]"
-        return line if len(line) <= _INLINE or not value else None
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return _number(value)
-
-
-def _number(value: float) -> str:
-    """Decimals with a point and a signed power, which every reader knows for a number."""
-    if isinstance(value, int):
-        return str(value)
-    text = repr(value)
-    if "e" in text:
-        digits, _, power = text.partition("e")
-        sign = "" if power[0] in "+-" else "+"
-        return f"{digits if '.' in digits else digits + '.0'}e{sign}{power}"
-    return text
-
-
-def _text(value: str) -> str:
-    if _BARE.fullmatch(value) and value.casefold() not in _TAKEN:
-        return value
-    quoted = json.dumps(value, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
-
-
-def _is_block(value: str) -> bool:
-    """Whether it reads best, and safely, as lines of their own."""
-    if "\n" not in value or _ESCAPED.search(value) or _CONTROL.search(value):
-        return False
-    lines = value.split("\n")
-    return bool(lines[0] and lines[-1]) and all(line == line.strip() for line in lines)
-
-
-def _lines(value: str, indent: str) -> Iterator[str]:
-    for line in value.split("\n"):
-        yield f"{indent}{line}\n" if line else "\n"

@@ -17,7 +17,7 @@ from app.db.tx import Tx
 from app.engines.replies.book_plan import Mode, Plan, WrittenBook
 from app.engines.replies.bundle import plan_file, sorts, write_bundle
 from app.engines.replies.changes import SETTINGS, Change
-from app.engines.replies.documents import Format
+from app.engines.replies.document_places import Format
 from app.engines.replies.errors import VersionConflict
 from app.engines.replies.history import (
     Kept,

@@ -17,7 +17,7 @@ from pydantic import (
     Tag,
 )
 
-from app.engines.replies.fields import FlowName, OptionalSaid, OptionWords, Said, no_nul
+from app.engines.replies.fields import FlowName, OptionalSaid, OptionWords, Said, storable
 from app.engines.replies.understanding import TEXT_LIMIT
 
 Expect = Literal["text", "number", "phone", "date", "choice", "picture", "position"]
@@ -28,7 +28,7 @@ BRANCHES = 12
 ACTIONS = 10
 
 _WRITTEN = ConfigDict(frozen=True, extra="forbid")
-_PLAIN = AfterValidator(no_nul)
+_PLAIN = AfterValidator(storable)
 
 Saved = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
 """The name that an answer is kept under."""

@@ -21,8 +21,8 @@ from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.changes import SETTINGS, Change, Key, Written, counts, net
 from app.engines.replies.checks import (
     flows_started,
-    refuse_nul,
     refuse_unknown_flows,
+    refuse_unstorable,
     refuse_while_started,
     stored_answers,
 )
@@ -137,7 +137,7 @@ class Flows(Shelf[FlowView, FlowInput]):
     unique = ("name",)
 
     def check(self, data: FlowInput) -> dict[str, Any]:
-        refuse_nul(data.plan, "plan")
+        refuse_unstorable(data.plan, "plan")
         plan = checked({**data.plan, "name": data.name.strip()})
         steps = written_form(prepare(plan, self._tools.registry))
         return {"name": plan.name, "enabled": data.enabled, "steps": steps}

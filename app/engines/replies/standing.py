@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app.engines.replies.book_plan import WrittenBook
+from app.engines.replies.book_plan import Entry, WrittenBook
 from app.engines.replies.bundle import Sort, check_bundle
+from app.engines.replies.changes import Key, Written
 from app.engines.replies.compiled import Stored, StoredBinding, StoredFlow, StoredRule
 from app.engines.replies.documents import read_document
-from app.engines.replies.mistakes import Found, Mistakes
+from app.engines.replies.mistakes import Found, Mistake, Mistakes
 
 
 def stored_of(book: WrittenBook) -> Stored:
@@ -72,11 +73,21 @@ def book_of_file(raw: bytes, kinds: Sequence[Sort]) -> WrittenBook:
 def book_of(whole: object, kinds: Sequence[Sort], found: Found) -> WrittenBook:
     """As above, of plain data; what is wrong with it is added to `found`.
 
-    Things without an id count as made in the order they stand there.
+    Things without an id count as made after the others, in the order they stand there, as an import
+    makes them.
     """
     bundle = check_bundle(whole, kinds, found)
-    things = {
-        (entry.what, entry.id or number): entry.written
-        for number, entry in enumerate(bundle.entries, 1)
-    }
+    newest = max((entry.id or 0 for entry in bundle.entries), default=0)
+    things: dict[Key, Written] = {}
+    meant: dict[tuple[str, object], Entry] = {}
+    for number, entry in enumerate(bundle.entries, 1):
+        things[entry.what, entry.id or newest + number] = entry.written
+        one = entry.id or number if entry.what == "rule" else entry.name
+        first = meant.setdefault((entry.what, one), entry)
+        if first is not entry:
+            found.add(_alike(entry, first))
     return WrittenBook(0, bundle.settings or {}, things)
+
+
+def _alike(entry: Entry, first: Entry) -> Mistake:
+    return Mistake(entry.place, f"the same as {first.place}", f"与 {first.place} 重复")

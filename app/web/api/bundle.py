@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from app.engines.replies.book_plan import Mode, Plan
-from app.engines.replies.documents import Format
+from app.engines.replies.document_places import Format
 from app.web.api.planned import Planned
 from app.web.api.plans import Expect, Note, PlanOnly, PlanOut
 from app.web.api.replies import Account, Reader, Writing

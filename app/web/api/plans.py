@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel
 
 from app.engines.replies.book_plan import Plan
 from app.engines.replies.changes import Change
-from app.engines.replies.fields import no_nul
+from app.engines.replies.fields import storable
 from app.engines.replies.history import NOTE_CHARACTERS
 
 SHOWN = 1000
@@ -24,7 +24,7 @@ PlanOnly = Annotated[
 Note = Annotated[
     str,
     Query(max_length=NOTE_CHARACTERS, description="Kept with the version, for people."),
-    AfterValidator(no_nul),
+    AfterValidator(storable),
 ]
 
 

@@ -1,55 +1,37 @@
-"""Rules, bindings and flows: what the shop answers to what, and why it answered as it did."""
+"""Rules, bindings and flows: what the shop answers to what; and what holds for all of them."""
 
-import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
-    ConfigDict,
     Field,
-    StringConstraints,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from app.accounts.registry import LiveAccount
-from app.conversation.reasons import is_by_rule, reason_of
-from app.conversation.rehearsal import Rehearsal, rehearse
-from app.core.errors import NotFound
-from app.core.incoming import Incoming, Kind
-from app.core.replies import plain_text, to_dict
-from app.core.text import Language
 from app.db.tx import Tx
 from app.engines.replies import queries
 from app.engines.replies.book_settings import BookSettings
-from app.engines.replies.conditions import Situation
-from app.engines.replies.conflicts import Finding, FindingKind, find_conflicts
-from app.engines.replies.fields import StoredTagName
 from app.engines.replies.figures import What
 from app.engines.replies.flow_preview import preview
 from app.engines.replies.flows import prepare
 from app.engines.replies.inputs import (
-    MESSAGE_TYPES,
     BindingInput,
     BindingPlace,
     FlowInput,
     RuleInput,
 )
-from app.engines.replies.matcher import Explanation, Hit, Lapse, RuleKind
+from app.engines.replies.matcher import RuleKind
 from app.engines.replies.plan_checks import checked
 from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
-from app.engines.support.queries import TraceView, find_trace
 from app.runtime import Runtime
 from app.web.api.tallies import Counted, add_hits
 from app.web.deps import Caller, Write, account, needs, services, writes
-from app.web.language import language_of
 
 router = APIRouter(prefix="/replies", tags=["replies"])
 
@@ -72,8 +54,15 @@ Cursor = Annotated[
     AfterValidator(_of_63_bits),
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Version = Annotated[int, Field(ge=1, description="The version read before; 409 when it has risen.")]
-SeenVersion = Annotated[int | None, Query(ge=1, description="409 when the version has risen.")]
+MOST_VERSION = 2**31 - 1
+"""Of a rule, binding or flow: what the column takes."""
+Version = Annotated[
+    int,
+    Field(ge=1, le=MOST_VERSION, description="The version read before; 409 when it has risen."),
+]
+SeenVersion = Annotated[
+    int | None, Query(ge=1, le=MOST_VERSION, description="409 when the version has risen.")
+]
 
 # --- shapes ---------------------------------------------------------------------------------------
 
@@ -154,140 +143,8 @@ class SettingsOut(BookSettings):
 
 class SettingsUpdate(BookSettings):
     version: Annotated[
-        int, Field(ge=0, description="The version read before; 409 when it has risen.")
+        int, Field(ge=0, le=2**62, description="The version read before; 409 when it has risen.")
     ]
-
-
-class RuleRef(BaseModel):
-    id: str
-    name: str
-
-
-class ConflictOut(BaseModel):
-    kind: FindingKind
-    message: str
-    """For people, in the language of Accept-Language."""
-    rules: list[RuleRef]
-    """First the one it is about, then up to ten of the others."""
-    words: list[str]
-    """As they are compared; first the one it is about."""
-    count: int
-    """How many words the rule has, rules tie, words are swallowed."""
-
-
-class ConflictsOut(BaseModel):
-    version: int
-    """Of the book that was looked at."""
-    counts: dict[FindingKind, int]
-    items: list[ConflictOut]
-    left_off: int
-    """How many findings `limit` left off."""
-
-
-class DryEvent(BaseModel):
-    """`key`: the menu key, the scene, or the kind of message."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    on: BindingPlace
-    key: Annotated[str, StringConstraints(max_length=128)] = ""
-
-    @model_validator(mode="after")
-    def _type_is_known(self) -> "DryEvent":
-        if self.on == "type" and self.key not in MESSAGE_TYPES:
-            raise ValueError(f"key must be one of {', '.join(MESSAGE_TYPES)}")
-        return self
-
-    def incoming(self) -> Incoming:
-        return (
-            Incoming(Kind(self.key)) if self.on == "type" else Incoming(Kind(self.on), key=self.key)
-        )
-
-
-class DryRun(BaseModel):
-    """Either a text or an event. `key` stands for a delivery's key: it chooses among answers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
-    event: DryEvent | None = None
-    key: Annotated[str, StringConstraints(max_length=200)] = "dry-run"
-    at: AwareDatetime | None = None
-    """The moment it is tried for; now when left out."""
-    tags: Annotated[list[StoredTagName], Field(max_length=100)] = []
-    """The follower's."""
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "DryRun":
-        if (self.text is None) == (self.event is None):
-            raise ValueError("give either text or event")
-        return self
-
-    def incoming(self) -> Incoming:
-        return self.event.incoming() if self.event else Incoming(Kind.TEXT, text=self.text or "")
-
-
-class RuleHit(BaseModel):
-    rule_id: str
-    name: str
-    kind: RuleKind
-    word: str
-    priority: int
-
-
-class PassedHit(RuleHit):
-    why: Lapse
-    """`hours`: it does not hold at that time; `audience`: not for this follower."""
-
-
-class DryMessage(BaseModel):
-    kind: str
-    text: str
-    """Words that stand for it."""
-    reply: dict[str, Any]
-
-
-class DryRunOut(BaseModel):
-    handler: str | None
-    rule: RuleHit | None
-    """The keyword rule that would answer."""
-    binding_id: str | None
-    reason: str
-    runners_up: list[RuleHit]
-    """Rules that match too, best first."""
-    passed: list[PassedHit]
-    """Rules that would have gone before, had they held, best first."""
-    compared: str | None
-    """The text as it is compared with rules: without punctuation, synonyms replaced."""
-    messages: list[DryMessage]
-    effects: list[dict[str, Any]]
-    flow: str | None
-    missed: bool
-    apart: str | None
-    why: dict[str, Any]
-
-
-class SaidOut(BaseModel):
-    id: str
-    kind: str
-    text: str
-    created_at: datetime
-
-
-class TraceOut(BaseModel):
-    key: str
-    message_id: str
-    conversation_id: str
-    kind: str
-    text: str
-    why: dict[str, Any]
-    answered: Literal["passive", "empty", "waiting", "unknown"]
-    """`passive` in the response itself, `empty` with the empty success; `waiting` for an apart
-    handler; `unknown` once the receipt has expired."""
-    tries: int | None
-    said: list[SaidOut]
-    wx_created_at: int | None
-    received_at: datetime
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -584,70 +441,6 @@ async def update_settings(
     return await _written(request, found, write(work, account_id=found.id))
 
 
-@router.get("/conflicts")
-async def get_conflicts(
-    request: Request,
-    found: Account,
-    _: Reader,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-) -> ConflictsOut:
-    """Rules and words that can never win, words that tie, words that swallow others.
-
-    Of what is enabled. Only what is certain is named.
-    """
-    runtime = services(request)
-    await runtime.book.refresh([found.id])
-    compiled = runtime.book.current(found.id)
-    findings = await asyncio.to_thread(find_conflicts, compiled)
-    lang = language_of(request.headers)
-    return ConflictsOut(
-        version=compiled.version,
-        counts=Counter(one.kind for one in findings),
-        items=[_conflict_out(one, lang) for one in findings[:limit]],
-        left_off=max(0, len(findings) - limit),
-    )
-
-
-# --- why ------------------------------------------------------------------------------------------
-
-
-@router.post("/dry-run")
-async def dry_run(request: Request, body: DryRun, found: Account, _: Reader) -> DryRunOut:
-    """What a follower without a dialogue would be answered, and why. Nothing is sent.
-
-    `reason` is for people, in the language of Accept-Language.
-    """
-    runtime = services(request)
-    await runtime.book.refresh([found.id])
-    incoming = body.incoming()
-    now = body.at or runtime.clock.now()
-    tags = frozenset(body.tags)
-    tried = rehearse(runtime.routing, found.view, incoming, key=body.key, now=now, tags=tags)
-    compiled = runtime.book.current(found.id)
-    explained = Explanation(None)
-    if body.text is not None:
-        explained = compiled.explain(body.text, Situation(now, found.view.timezone, tags))
-    out = _dry_run_out(tried, explained, language_of(request.headers))
-    out.compared = None if body.text is None else compiled.comparable_text(body.text)
-    return out
-
-
-@router.get("/traces/{key}")
-async def get_trace(
-    request: Request,
-    key: Annotated[str, Path(max_length=200, description="A delivery's key, `w:m:…` or `w:e:…`.")],
-    found: Account,
-    _: Annotated[Caller, needs("traces.read")],
-) -> TraceOut:
-    """Which rule or binding answered a past delivery, why, and what was said."""
-    view = None
-    if "\x00" not in key:
-        view = await _read(request, lambda tx: find_trace(tx, found.id, key))
-    if view is None:
-        raise NotFound(what="delivery")
-    return _trace_out(view)
-
-
 # --- between the engine and JSON ------------------------------------------------------------------
 
 
@@ -689,16 +482,6 @@ def _flow_out(view: FlowView) -> FlowOut:
     return FlowOut.model_validate(_fields(view))
 
 
-def _conflict_out(found: Finding, lang: Language) -> ConflictOut:
-    return ConflictOut(
-        kind=found.kind,
-        message=found.say(lang),
-        rules=[RuleRef(id=str(rule.id), name=rule.name) for rule in found.rules],
-        words=list(found.words),
-        count=found.count,
-    )
-
-
 def _settings_out(view: SettingsView) -> SettingsOut:
     return SettingsOut.model_validate({**view.settings, "version": view.version})
 
@@ -706,63 +489,3 @@ def _settings_out(view: SettingsView) -> SettingsOut:
 def _fields(view: RuleView | BindingView | FlowView) -> dict[str, Any]:
     fields = {name: getattr(view, name) for name in type(view).__slots__}
     return {**fields, "id": str(view.id)}
-
-
-def _hit_out(hit: Hit) -> RuleHit:
-    return RuleHit(
-        rule_id=str(hit.rule_id),
-        name=hit.name,
-        kind=hit.kind,
-        word=hit.word,
-        priority=hit.priority,
-    )
-
-
-def _dry_run_out(tried: Rehearsal, explained: Explanation, lang: Language) -> DryRunOut:
-    by_rule = is_by_rule(tried.why, explained)
-    return DryRunOut(
-        handler=tried.why.get("handler"),
-        rule=_hit_out(explained.winner) if by_rule and explained.winner else None,
-        binding_id=tried.why.get("binding"),
-        reason=reason_of(tried.why, explained, lang),
-        runners_up=[_hit_out(hit) for hit in explained.runners_up] if by_rule else [],
-        passed=[
-            PassedHit(**_hit_out(one.hit).model_dump(), why=one.lapse) for one in explained.passed
-        ],
-        compared=None,
-        messages=[
-            DryMessage(kind=reply.kind, text=plain_text(reply), reply=to_dict(reply))
-            for reply in tried.messages
-        ],
-        effects=[dict(effect) for effect in tried.effects],
-        flow=tried.flow,
-        missed=tried.missed,
-        apart=tried.apart,
-        why=dict(tried.why),
-    )
-
-
-_ANSWERED: dict[int | None, Literal["passive", "empty", "waiting"]] = {
-    200: "passive",
-    204: "empty",
-    None: "waiting",
-}
-
-
-def _trace_out(view: TraceView) -> TraceOut:
-    return TraceOut(
-        key=view.key,
-        message_id=str(view.message_id),
-        conversation_id=str(view.conversation_id),
-        kind=view.kind,
-        text=view.text,
-        why=dict(view.why),
-        answered="unknown" if view.tries is None else _ANSWERED[view.status],
-        tries=view.tries,
-        said=[
-            SaidOut(id=str(one.id), kind=one.kind, text=one.text, created_at=one.created_at)
-            for one in view.said
-        ],
-        wx_created_at=view.wx_created_at,
-        received_at=view.received_at,
-    )

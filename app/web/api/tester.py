@@ -49,7 +49,12 @@ async def run_conversations(
     found: Account,
     _: Reader,
     version: Annotated[
-        int | None, Query(ge=0, le=2**53, description="The rules as they were in this version.")
+        int | None,
+        Query(
+            ge=0,
+            le=2**53,
+            description="The rules as they were in this version, whatever `book` the file brings.",
+        ),
     ] = None,
     against: Annotated[
         int | None,
@@ -74,12 +79,12 @@ async def run_conversations(
 async def _tester(
     runtime: Runtime, found: LiveAccount, script: Script, version: int | None
 ) -> tuple[Player, tuple[Broken, ...]]:
+    if version is not None:
+        offline = await _of_version(runtime, found, version)
+        return offline.player, offline.broken
     if script.book is not None:
         book = await asyncio.to_thread(runtime.imports.read_plain, script.book)
         offline = await asyncio.to_thread(runtime.offline, stored_of(book), found.view)
-        return offline.player, offline.broken
-    if version is not None:
-        offline = await _of_version(runtime, found, version)
         return offline.player, offline.broken
     await runtime.book.refresh([found.id])
     current = runtime.book.current(found.id)

@@ -8,12 +8,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.engines.replies.document_writing import write_document
 from app.engines.replies.documents import (
     MOST_BYTES,
     MOST_DEPTH,
+    MOST_KEYS,
     Document,
     read_document,
-    write_document,
 )
 from app.engines.replies.mistakes import Found, Mistake
 
@@ -202,3 +203,27 @@ def test_lines_are_those_of_the_places_or_around_them() -> None:
         ("rules[1]", 6),
         ("flows", 7),
     ]
+
+
+def test_a_key_twice_among_many_is_found() -> None:
+    many = ",".join(f'"k{number}":1' for number in range(MOST_KEYS - 1))
+    found = read_document(f'{{"a":{{"k0":1,{many}}}}}'.encode())
+    assert found.mistakes.kept == [Mistake("a.k0", "the key stands here twice", "键重复出现")]
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_a_mapping_of_a_million_unknown_keys_is_one_mistake(form: str) -> None:
+    keys = [f"k{number}" for number in range(MOST_KEYS + 100)]
+    as_json = orjson.dumps({"a": dict.fromkeys(keys, 1)})
+    as_yaml = "a:\n" + "".join(f"  {key}: 1\n" for key in keys)
+    found = read_document(as_json if form == "json" else as_yaml.encode())
+    assert [(one.place, one.problem) for one in found.mistakes.kept] == [
+        ("a", f"more than {MOST_KEYS} keys")
+    ]
+    assert not found.whole
+
+
+def test_numbers_without_end_are_no_numbers() -> None:
+    found = read_document(b'{"a": 1e999, "b": [-1e999], "c": 1e30}')
+    assert [one.place for one in found.mistakes.kept] == ["a", "b[0]"]
+    assert read_document(b"a: 1.5e+999").value == {"a": "1.5e+999"}

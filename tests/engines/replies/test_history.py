@@ -14,7 +14,7 @@ from app.engines.replies.errors import NoSuchVersion, VersionConflict, VersionGo
 from app.engines.replies.history import list_revisions
 from app.engines.replies.imports import Imports
 from app.engines.replies.models import Binding, Book, Revision, Rule
-from app.engines.replies.past import stored_of
+from app.engines.replies.standing import stored_of
 from tests.engines.replies.conftest import ONE, STAFF, TWO, Desk, binding, flow, rule, say
 
 

@@ -1,5 +1,6 @@
 """A whole book as a file: what would change, all that is wrong, and applied as planned."""
 
+import json
 from typing import Any
 
 import orjson
@@ -9,7 +10,9 @@ from sqlalchemy import select
 from app.engines.replies.book_plan import Mode, Plan
 from app.engines.replies.book_settings import BookSettings
 from app.engines.replies.changes import Change
-from app.engines.replies.documents import Format, read_document, write_document
+from app.engines.replies.document_places import Format
+from app.engines.replies.document_writing import write_document
+from app.engines.replies.documents import read_document
 from app.engines.replies.errors import VersionConflict
 from app.engines.replies.imports import Imports
 from app.engines.replies.mistakes import SHOWN, Mistakes
@@ -394,3 +397,84 @@ class TestMistakes:
 
 def test_a_change_of_nothing_is_a_change() -> None:
     assert Change("settings", 0, "settings", None, None).kind == "changed"
+
+
+class TestSettings:
+    async def test_a_merge_takes_what_goes_without_saying_too(
+        self, desk: Desk, imports: Imports
+    ) -> None:
+        off = {"enabled": False, "silent_for": ["员工"], "synonyms": [["门", "大门"]]}
+        await take(desk, imports, book(settings=off))
+        await take(desk, imports, book(settings={"enabled": True, "silent_for": []}))
+        assert (await exported(imports))["settings"] == {"synonyms": [["门", "大门"]]}
+
+    async def test_saying_what_is_so_anyway_changes_nothing(
+        self, desk: Desk, imports: Imports
+    ) -> None:
+        plan = await imports.plan_import(ONE, book(settings={"enabled": True}), "merge")
+        assert plan.changes == ()
+
+
+class TestByItself:
+    """A file as a book of its own, as the tester reads it."""
+
+    def test_rules_without_an_id_are_younger_than_those_that_have_one(
+        self, imports: Imports
+    ) -> None:
+        read = imports.read_file(
+            book(rules=[{**RULE, "name": "新"}, {**RULE, "name": "旧", "id": "7"}])
+        )
+        assert [one["name"] for _, one in sorted(read.of("rule"), key=lambda each: each[0])] == [
+            "旧",
+            "新",
+        ]
+
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            {"rules": [{**RULE, "id": "2"}, {**RULE, "id": "2", "name": "茶"}]},
+            {"bindings": [BINDING, BINDING]},
+            {"flows": [FLOW, FLOW]},
+        ],
+    )
+    def test_two_that_are_one_are_a_mistake(self, imports: Imports, parts: Any) -> None:
+        (section,) = parts
+        with pytest.raises(Mistakes) as caught:
+            imports.read_file(book(**parts))
+        (mistake,) = caught.value.shown
+        assert (mistake.place, mistake.problem) == (
+            f"{section}[1]",
+            f"the same as {section}[0]",
+        )
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("place", "parts"),
+    [
+        ("settings.silent_for[0]", {"settings": {"silent_for": [HALF]}}),
+        ("rules[0].name", {"rules": [{**RULE, "name": HALF}]}),
+        ("rules[0].answers[0][0].with.text", {"rules": [{**RULE, "answers": [say(HALF)]}]}),
+        (
+            "flows[0].plan.steps[0].ask",
+            {"flows": [{"name": "a", "plan": {"steps": [{"ask": HALF, "save_as": "a"}]}}]},
+        ),
+    ],
+)
+async def test_half_a_character_is_a_mistake(imports: Imports, place: str, parts: Any) -> None:
+    with pytest.raises(Mistakes) as caught:
+        await imports.plan_import(ONE, json.dumps({"guanxi": 1, **parts}).encode(), "merge")
+    (mistake,) = caught.value.shown
+    assert (mistake.place, mistake.chinese) == (place, "不能含半个代理对字符")
+
+
+async def test_a_list_of_a_million_wrong_words_is_one_mistake(imports: Imports) -> None:
+    wrong = {**RULE, "words": [1] * 100_000, "hours": {"weekdays": ["x"] * 100_000}}
+    with pytest.raises(Mistakes) as caught:
+        await imports.plan_import(ONE, book(rules=[wrong]), "merge")
+    assert [(one.place, one.chinese) for one in caught.value.shown] == [
+        ("rules[0].words", "最多 200 项"),
+        ("rules[0].hours.weekdays", "最多 7 项"),
+    ]

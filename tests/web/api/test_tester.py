@@ -1,10 +1,12 @@
 """Conversations run by the API against the rules as they are, were, or might become."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 from sqlalchemy import func, select
 
 from app.core.ids import AccountId
@@ -118,3 +120,11 @@ async def test_who_may(
 ) -> None:
     assert (await send(Api(api.client, await bearer("read-only")), SCRIPT)).status_code == 200
     assert (await send(Api(api.client, await bearer("cashier")), SCRIPT)).status_code == 403
+
+
+async def test_a_version_that_is_named_goes_before_the_rules_of_the_file(api: Api) -> None:
+    await api.made("/rules", rule("咖啡"))
+    script = json.dumps({"conversations": yaml.safe_load(SCRIPT), "book": {"guanxi": 1}})
+    by_file = (await send(api, script, media="application/json")).json()
+    by_version = (await send(api, script, "?version=1", media="application/json")).json()
+    assert (by_file["passed"], by_version["passed"]) == (False, True)

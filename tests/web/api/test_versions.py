@@ -258,3 +258,33 @@ async def test_numbers_beyond_any_version_are_answered(api: Api, path: str, stat
 async def test_a_note_may_not_hold_what_cannot_be_stored(api: Api) -> None:
     assert (await refusal(api("POST", "/import?note=%00", BOOK), 422))["code"] == "BAD_REQUEST"
     assert (await refusal(api("POST", f"/import?note={'x' * 201}", BOOK), 422))["code"]
+
+
+@pytest.mark.parametrize("version", [2**31, 10**30])
+async def test_a_version_larger_than_any_is_refused(api: Api, version: int) -> None:
+    made = (await api("POST", "/rules", RULE)).json()
+    path = f"/rules/{made['id']}"
+    await refusal(api("PUT", path, {**RULE, "version": version}), 422)
+    await refusal(api("DELETE", f"{path}?version={version}"), 422)
+    await refusal(api("PUT", "/settings", {"version": 10**30}), 422)
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00+08:00"])
+async def test_a_dry_run_at_the_end_of_days_is_refused(api: Api, at: str) -> None:
+    hours = {"daily": [["22:00", "02:00"]]}
+    assert (await api("POST", "/rules", {**RULE, "hours": hours})).status_code == 201
+    found = await refusal(api("POST", "/dry-run", {"text": "拿铁", "at": at}), 422)
+    assert found["code"] == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/rules", b'{"name": "\\ud800", "kind": "exact", "words": ["a"], "answers": [[]]}'),
+        ("/dry-run", b'{"text": "\\ud800"}'),
+        ("/dry-run", b'{"text": "a", "key": "\\udfff"}'),
+    ],
+)
+async def test_half_a_character_is_refused(api: Api, path: str, body: bytes) -> None:
+    found = await refusal(api("POST", path, body, **{"content-type": "application/json"}), 422)
+    assert found["code"] == "BAD_REQUEST"
