@@ -33,9 +33,10 @@ T = TypeVar("T")
 TRIES = 4
 """Once, and at most three more after a conflict."""
 READERS = 4
-WRITE_CACHE_KIB = 32 * 1024
+WRITE_CACHE_KIB = 128 * 1024
 READ_CACHE_KIB = 4 * 1024
-"""SQLite's own page caches; the operating system keeps the file in memory as well."""
+"""SQLite's own page caches; the operating system keeps the file in memory as well. The writer's fills
+with what is touched: four pages for each active follower, so it holds some 8,000 of them."""
 LONGEST_LOG_FRAMES = 40_000
 """Pages of the log, 160 MB, at which the writer itself moves them: `checkpoints` is behind, or nobody
 runs it."""
