@@ -87,10 +87,6 @@ class Database(ABC):
         return ()
 
     @abstractmethod
-    async def checkpoint(self) -> None:
-        """Moves the write-ahead log into the file, where the database leaves that to us."""
-
-    @abstractmethod
     async def close(self) -> None: ...
 
 
@@ -240,7 +236,7 @@ class SqliteDatabase(Database):
         self._local = threading.local()
         self._opened: list[Connection] = []
         self._writing: Connection | None = None
-        self._checkpointer = Checkpointer(self._path, self._finish_checkpoint)
+        self._checkpointer = Checkpointer(self._path, self._check_file, self._finish_checkpoint)
 
     def watched(self) -> Sequence[WatchedThread]:
         return (self._thread.turns,)
@@ -293,17 +289,6 @@ class SqliteDatabase(Database):
             self._opened.append(connection)
         with connection.begin():
             return run_inline(work(SqliteTx(connection)))
-
-    async def checkpoint(self) -> None:  # nothing to do where the server sees to it
-        """On a connection of its own and PASSIVE: it waits for nobody and nobody waits for it."""
-        await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
-
-    def _checkpoint(self) -> None:
-        connection = sqlite3.connect(make_url(self.url).database or "")
-        try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        finally:
-            connection.close()
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -399,9 +384,6 @@ class PostgresDatabase(Database):
         _ = await connection.begin()
         raw = await connection.get_raw_connection()
         return PostgresTx(connection, raw.driver_connection)
-
-    async def checkpoint(self) -> None:
-        """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
         if self._under_way:
