@@ -202,14 +202,17 @@ class GuardedKind:
         self._part = f"effect kind {kind.kind}"
 
     async def apply(self, tx: Tx, requests: Sequence[Effect]) -> list[Any]:
+        await tx.settle()  # what others put, and what goes wrong with it, is theirs
         try:
-            return _outcomes(await self._kind.apply(tx, requests), len(requests))
+            outcomes = _outcomes(await self._kind.apply(tx, requests), len(requests))
+            await tx.settle()
         except GeneratorExit:  # the transaction stops what waits for anything but itself
             self._blame(AwaitedOutside("it waited for something other than the transaction"))
         except Exception as error:
             if is_database(error) and is_passing(error):
                 raise
             self._blame(error)
+        return outcomes
 
     def render(self, outcome: Any) -> Reply | None:
         try:
