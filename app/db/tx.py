@@ -109,7 +109,7 @@ class Tx(ABC):
         if expected is not None and touched != expected:
             raise RowsMissed
 
-    async def settle(self) -> None:
+    async def settle(self) -> None:  # noqa: B027  # nothing to wait for where puts are done at once
         """Waits for the answers of everything put, and raises what went wrong with it.
 
         Reads and the commit do so themselves: for who wants to know whose failure it is.
