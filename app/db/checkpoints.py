@@ -8,6 +8,7 @@ milliseconds of random writes: a third of the throughput.
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from app.core.log import get_logger
@@ -63,22 +64,28 @@ class Checkpointer:
 
     def _round(self) -> None:
         """A connection for each round: one that is kept would hold on to a file that was exchanged."""
-        address = f"{Path(self._path).absolute().as_uri()}?mode=rw"  # never makes the file
-        connection = sqlite3.connect(address, uri=True, isolation_level=None)
-        try:
+        with closing(connect_beside(self._path)) as connection:
             connection.execute("PRAGMA synchronous=FULL")
-            length = 0
+            length = blocked = 0
             for _ in range(PASSES):
-                length, before = move(connection), length
+                before = length
+                length, blocked = move(connection)
                 if length - before < SMALL_FRAMES:
                     break
-        finally:
-            connection.close()
-        if length >= RESTART_FRAMES:
+        # What a reader stands in the way of is left to a later round: gone the moment after, it would
+        # leave all of that to the writer.
+        if length >= RESTART_FRAMES and blocked < SMALL_FRAMES:
             self._finish()
 
 
-def move(connection: sqlite3.Connection) -> int:
-    """Moves what no reader stands in the way of; the length of the log in pages, -1 without one."""
-    _busy, length, _moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    return int(length)
+def connect_beside(path: str) -> sqlite3.Connection:
+    """A connection to the file beside the writer's; raises where there is none, and makes none."""
+    address = f"{Path(path).absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(address, uri=True, isolation_level=None)
+
+
+def move(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Moves what no reader stands in the way of; the length of the log in pages, -1 without one, and
+    how many of them were left."""
+    _busy, length, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(length), int(length) - int(moved)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
 from app.core.watchdog import WatchedThread
-from app.db.checkpoints import Checkpointer, move
+from app.db.checkpoints import Checkpointer, connect_beside, move
 from app.db.faults import is_conflict, is_lock_timeout, original
 from app.db.tx import PostgresTx, SqliteTx, Watched, Work, run_inline
 
@@ -299,11 +299,8 @@ class SqliteDatabase(Database):
         await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
 
     def _checkpoint(self) -> None:
-        connection = sqlite3.connect(make_url(self.url).database or "")
-        try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        finally:
-            connection.close()
+        with closing(connect_beside(self._path)) as connection:
+            move(connection)
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()

@@ -284,7 +284,7 @@ class Partitions:
                 " SELECT count(*), max(id) FROM step"
             )
             count, last = found[0]
-            copied += count
+            copied += int(count)
             if count < STEP:
                 return copied
             after = last

@@ -14,7 +14,7 @@ from app.db.database import Database, PostgresDatabase
 from app.db.faults import is_database
 from app.db.hot import Hot
 from app.db.receipts import Receipt
-from app.db.tx import Query, RowsMissed, Tx
+from app.db.tx import AwaitedOutside, Query, RowsMissed, Tx
 from tests.db.test_database import row, stored
 
 _RENAME = Hot(
@@ -155,3 +155,16 @@ async def test_a_put_that_waits_too_long_is_given_up_with_its_connection(
     await hasty.transaction(rename)
     await hasty.close()
     assert await stored(database) == ["a", "b"]
+
+
+async def test_waiting_for_anything_else_between_puts_is_refused(
+    database: Database, clock: FakeClock
+) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.put(receipts.INSERT, [row(clock, "a")])
+        await asyncio.sleep(0)
+
+    for _ in range(12):
+        with pytest.raises(AwaitedOutside):
+            await database.transaction(work)
+    assert await stored(database) == []
