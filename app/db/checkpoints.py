@@ -8,7 +8,6 @@ milliseconds of random writes: a third of the throughput.
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 from app.core.log import get_logger
@@ -30,9 +29,13 @@ class Checkpointer:
     little is always left. So the last of it is moved by the writer's own thread, in between.
     """
 
-    def __init__(self, path: str, finish: Callable[[], object]) -> None:
-        """`finish` has the writer's thread call `move`, outside a transaction."""
+    def __init__(
+        self, path: str, check: Callable[[], object], finish: Callable[[], object]
+    ) -> None:
+        """`check` raises while the file is not the one that was opened; `finish` has the writer's
+        thread call `move`, outside a transaction."""
         self._path = path
+        self._check = check
         self._finish = finish
         self._written = threading.Event()
         self._stopped = threading.Event()
@@ -52,36 +55,40 @@ class Checkpointer:
             self._thread.join()
 
     def _run(self) -> None:
+        """One connection for good. Opened anew after the file was exchanged for another, it would move
+        the old one's log into that, and take the log away with it when it is closed."""
+        connection: sqlite3.Connection | None = None
         while not self._stopped.wait(PAUSE_SECONDS):
             self._written.wait()
             self._written.clear()
             if self._stopped.is_set():
-                return
+                break
             try:
-                self._round()
+                self._check()
+                connection = connection or self._connected()
+                self._round(connection)
             except sqlite3.Error as error:  # full, away: the writer meets it too and tells
                 _LOG.debug("checkpoint.failed", error=repr(error))
+        if connection is not None:
+            connection.close()
 
-    def _round(self) -> None:
-        """A connection for each round: one that is kept would hold on to a file that was exchanged."""
-        with closing(connect_beside(self._path)) as connection:
-            connection.execute("PRAGMA synchronous=FULL")
-            length = blocked = 0
-            for _ in range(PASSES):
-                before = length
-                length, blocked = move(connection)
-                if length - before < SMALL_FRAMES:
-                    break
+    def _connected(self) -> sqlite3.Connection:
+        address = f"{Path(self._path).absolute().as_uri()}?mode=rw"  # never makes the file
+        connection = sqlite3.connect(address, uri=True, isolation_level=None)
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def _round(self, connection: sqlite3.Connection) -> None:
+        length = blocked = 0
+        for _ in range(PASSES):
+            before = length
+            length, blocked = move(connection)
+            if length - before < SMALL_FRAMES:
+                break
         # What a reader stands in the way of is left to a later round: gone the moment after, it would
         # leave all of that to the writer.
         if length >= RESTART_FRAMES and blocked < SMALL_FRAMES:
             self._finish()
-
-
-def connect_beside(path: str) -> sqlite3.Connection:
-    """A connection to the file beside the writer's; raises where there is none, and makes none."""
-    address = f"{Path(path).absolute().as_uri()}?mode=rw"
-    return sqlite3.connect(address, uri=True, isolation_level=None)
 
 
 def move(connection: sqlite3.Connection) -> tuple[int, int]:

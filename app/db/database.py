@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.core.rng import Rng, SystemRng
 from app.core.settings import Settings
 from app.core.watchdog import WatchedThread
-from app.db.checkpoints import Checkpointer, connect_beside, move
+from app.db.checkpoints import Checkpointer, move
 from app.db.faults import is_conflict, is_lock_timeout, original
 from app.db.tx import PostgresTx, SqliteTx, Watched, Work, run_inline
 
@@ -85,10 +85,6 @@ class Database(ABC):
     def watched(self) -> Sequence[WatchedThread]:
         """Threads in which transactions, and so other people's code, run beside the event loop."""
         return ()
-
-    @abstractmethod
-    async def checkpoint(self) -> None:
-        """Moves the write-ahead log into the file, where the database leaves that to us."""
 
     @abstractmethod
     async def close(self) -> None: ...
@@ -240,7 +236,7 @@ class SqliteDatabase(Database):
         self._local = threading.local()
         self._opened: list[Connection] = []
         self._writing: Connection | None = None
-        self._checkpointer = Checkpointer(self._path, self._finish_checkpoint)
+        self._checkpointer = Checkpointer(self._path, self._check_file, self._finish_checkpoint)
 
     def watched(self) -> Sequence[WatchedThread]:
         return (self._thread.turns,)
@@ -293,14 +289,6 @@ class SqliteDatabase(Database):
             self._opened.append(connection)
         with connection.begin():
             return run_inline(work(SqliteTx(connection)))
-
-    async def checkpoint(self) -> None:  # nothing to do where the server sees to it
-        """On a connection of its own and PASSIVE: it waits for nobody and nobody waits for it."""
-        await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
-
-    def _checkpoint(self) -> None:
-        with closing(connect_beside(self._path)) as connection:
-            move(connection)
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -398,9 +386,6 @@ class PostgresDatabase(Database):
         _ = await connection.begin()
         raw = await connection.get_raw_connection()
         return PostgresTx(connection, raw.driver_connection)
-
-    async def checkpoint(self) -> None:
-        """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
         if self._under_way:

@@ -75,7 +75,7 @@ class Walk:
             page = await database.read(_rows(statement, place))
             due = [row[:-1] for row in page if row[-1]]
             if due:
-                own = [dict(zip(self._own, key, strict=True)) | params for key in due]
+                own = [{**params, **dict(zip(self._own, key, strict=True))} for key in due]
                 gone += await database.transaction(_each(self._delete, own))
             if len(page) < STEP:
                 return gone

@@ -91,7 +91,9 @@ class Dropped:
         await self._database.transaction(work)
 
 
-_FINAL = [literal_column(f"'{state}'") for state in ("sent", "failed", "blocked", "unknown")]
+_FINAL: list[Any] = [
+    literal_column(f"'{state}'") for state in ("sent", "failed", "blocked", "unknown")
+]
 OUTBOUND = ByAge(Outbound, Outbound.state.in_(_FINAL))
 WINDOWS = Walk(
     SendWindow,

@@ -103,6 +103,12 @@ CHINESE: dict[str, str] = {
     "Get Trace": "回复依据：一条推送由谁回复、为什么",
     "List Plugins": "插件列表",
     "Switch Plugin": "打开或关闭插件",
+    "Export Book": "导出全部规则、绑定、流程和设置",
+    "Import Book": "导入一个文件，或先看计划",
+    "List Versions": "版本列表",
+    "Get Version": "查看一个版本改了什么",
+    "Compare Versions": "比较两个版本",
+    "Roll Back": "回到某个版本",
     "Move Time": "推移时间（仅演示）",
 }
 """Groups and calls in Chinese; the document itself names them in English."""

@@ -191,7 +191,7 @@ class _Filler:
         steps = {
             "room for the months": lambda: self.prepare(life, now),
             "messages": lambda: self.take(life.messages()),
-            "everything else": lambda: [self.take(rows) for rows in life.rest()],
+            "everything else": lambda: self.take_all(life.rest()),
             "indexes and statistics": self.finish,
         }
         for name, step in steps.items():
@@ -201,6 +201,10 @@ class _Filler:
 
     def prepare(self, life: Life, now: datetime) -> None:
         raise NotImplementedError
+
+    def take_all(self, tables: Iterator[Rows]) -> None:
+        for rows in tables:
+            self.take(rows)
 
     def take(self, rows: Rows) -> None:
         raise NotImplementedError

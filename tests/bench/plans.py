@@ -89,10 +89,10 @@ def _recorded(kind: type[Tx], used: dict[str, Used]) -> type[Tx]:
         if not isinstance(statement, Hot) or not rows:
             return
         prepared = statement.prepared(kind.dialect)
+        values: Any = prepared.values(rows[0])
+        text = prepared.text
         if len(rows) > 1 and prepared.rowset is not None:
             text, values = prepared.rowset.text, prepared.rowset.values(rows)
-        else:
-            text, values = prepared.text, prepared.values(rows[0])
         used[prepared.text] = Used(batches.name_of(statement, kind.dialect), text, values)
 
     class Recorded(kind):  # type: ignore[misc, valid-type]  # the class is a parameter

@@ -31,10 +31,10 @@ class Setup:
     mode: str = "plain"
     rules: int = 10
     followers: int = shop.FOLLOWERS
-    beside: str = ""
-    """Measured once more, right beside what it is compared with: minutes apart a machine is another."""
     grown: bool = False
     """In the database of `tests.bench.grown`, not in a fresh one."""
+    beside: str = ""
+    """Measured once more, right beside what it is compared with: minutes apart a machine is another."""
 
     def __str__(self) -> str:
         parts = [self.subject, self.database]
@@ -46,10 +46,10 @@ class Setup:
             parts.append(f"{self.rules:,} rules")
         if self.followers != shop.FOLLOWERS:
             parts.append(f"{self.followers:,} followers")
-        if self.beside:
-            parts.append(f"beside {self.beside}")
         if self.grown:
             parts.append("grown")
+        if self.beside:
+            parts.append(f"beside {self.beside}")
         return " · ".join(part for part in parts if part)
 
 

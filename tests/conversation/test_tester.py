@@ -317,7 +317,7 @@ class TestFiles:
     - {wait: soon}
 - name: 二
   at: tomorrow
-  folower: {}
+  fellower: {}
   steps:
     - {say: 你好, expect: {rules: x, matches: "("}}
     - {wait: 1h, expect: {text: x}}
@@ -332,7 +332,7 @@ class TestFiles:
             (5, "[0].steps[1].say"),
             (6, "[0].steps[2].wait"),
             (8, "[1].at"),
-            (9, "[1].folower"),
+            (9, "[1].fellower"),
             (11, "[1].steps[0].expect.matches"),
             (11, "[1].steps[0].expect.rules"),
             (12, "[1].steps[1]"),

@@ -9,26 +9,30 @@ import pytest
 
 from app.conversation.script import DOINGS, KINDS, Expectation, read_script
 from app.core.actions import ActionRegistry
-from app.core.ids import AccountId
+from app.core.clock import FakeClock
+from app.core.ids import AccountId, Ids
 from app.core.text import without_marks
+from app.db.audit import Audit
+from app.db.events import Events
 from app.engines.replies.actions import ReplyAction, register
+from app.engines.replies.book_plan import WrittenBook
 from app.engines.replies.book_settings import BookSettings
+from app.engines.replies.bundle import plan_file, sorts
 from app.engines.replies.compiled import parse_answers
 from app.engines.replies.conditions import Audience, Hours
 from app.engines.replies.conflicts import FindingKind
 from app.engines.replies.documents import MOST_BYTES, MOST_DEPTH
 from app.engines.replies.flows import prepare
-from app.engines.replies.imports import Imports
 from app.engines.replies.inputs import MESSAGE_TYPES, BindingPlace, FlowInput, RuleInput
 from app.engines.replies.matcher import RuleKind
 from app.engines.replies.mistakes import SHOWN
 from app.engines.replies.plan_checks import checked
 from app.engines.replies.plans import Expect, Question
+from app.engines.replies.service import Replies
 from app.engines.staff.permissions import ROLE_RIGHTS
 from app.engines.support import actions as support
 from app.web.api.replies import DryRun
 from app.web.middleware import IMPORT_BODY_BYTES
-from tests.engines.replies.conftest import ONE, Desk, desk  # noqa: F401  # a fixture
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "replies.md").read_text()
@@ -124,10 +128,13 @@ def test_every_step_and_every_expectation_is_told() -> None:
     assert [kind for kind in KINDS if f"`{kind}`" not in TEXT] == []
 
 
-async def test_the_file_is_taken(desk: Desk) -> None:  # noqa: F811
+def test_the_file_is_taken(registry: ActionRegistry) -> None:
     (block,) = re.findall(r"```yaml\n(guanxi: 1\n.*?)```", TEXT, re.DOTALL)
-    imports = Imports(desk.database, desk.replies)
-    plan = await imports.plan_import(ONE, block.encode(), "merge")
+    clock = FakeClock()
+    ids = Ids(clock, 1)
+    shelves = Replies(ids, clock, registry, Events(clock), Audit(ids, clock)).shelves
+    kinds = sorts({s.word: s.checked for s in shelves}, {s.word: s.name_of for s in shelves})
+    plan = plan_file(block.encode(), kinds, WrittenBook(0, {}, {}), "merge")
     assert [(one.kind, one.what) for one in plan.changes] == [
         ("added", "settings"),
         ("added", "flow"),

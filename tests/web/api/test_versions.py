@@ -107,7 +107,7 @@ class TestFile:
         assert again["counts"] == {"added": 0, "changed": 0, "removed": 0, "unchanged": 2}
 
     async def test_with_mistakes_changes_nothing_and_names_all(self, api: Api) -> None:
-        raw = BOOK.replace(b"kind: exact", b"kind: fuzzy").replace(b"on: menu", b"on: meny")
+        raw = BOOK.replace(b"kind: exact", b"kind: fuzzy").replace(b"on: menu", b"on: nowhere")
         error = await refusal(api("POST", "/import", raw, **{"Accept-Language": "zh"}), 422)
         assert error["code"] == "MISTAKES"
         assert error["details"]["count"] == 2
