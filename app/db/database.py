@@ -376,10 +376,12 @@ class PostgresDatabase(Database):
             tx = await self._started(connection)
             try:
                 async with asyncio.timeout(self._seconds):
-                    return await Watched(work(tx), tx)
+                    result = await Watched(work(tx), tx)
+                    await tx.settle()
             except BaseException as error:
                 await _abandon(connection, tx, error)
                 raise
+        return result
 
     async def _started(self, connection: AsyncConnection) -> PostgresTx:
         _ = await connection.begin()
@@ -403,6 +405,6 @@ async def _abandon(connection: AsyncConnection, tx: PostgresTx, error: BaseExcep
     broken = driver is None or driver.closed or cut_off
     if broken:
         await connection.invalidate()
-    else:
-        await tx.give_up()
+    await tx.give_up()
+    if not broken:
         await connection.rollback()

@@ -242,8 +242,10 @@ class GuardedKind:
         """Nothing is written while the plugin is off: another plugin may ask for its effects."""
         if self._guard.off:
             return [_NOTHING] * len(requests)
+        await tx.settle()  # what others put, and what goes wrong with it, is theirs
         try:
-            return _outcomes(await self._kind.apply(tx, requests), len(requests))
+            outcomes = _outcomes(await self._kind.apply(tx, requests), len(requests))
+            await tx.settle()
         except GeneratorExit:  # the transaction stops what waits for anything but itself
             self._blame(AwaitedOutside("it waited for something other than the transaction"))
         except Exception as error:
@@ -254,6 +256,7 @@ class GuardedKind:
             if is_ours(error):
                 raise
             self._blame(Escaped(error))
+        return outcomes
 
     def render(self, outcome: Any) -> Reply | None:
         if outcome is _NOTHING:

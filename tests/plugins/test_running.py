@@ -152,6 +152,7 @@ async def test_a_preview_that_fails_breaks_no_list(shop: Shop) -> None:
         ("raise", "LookupError"),
         ("await", "AwaitedOutside"),
         ("short", "BadAnswer"),
+        ("put", "IntegrityError|UniqueViolation"),
         ("words", "BadAnswer"),
     ],
 )
@@ -166,7 +167,8 @@ async def test_an_effect_that_fails_is_its_followers_alone(
         f"记下：{who}" for who in range(10) if who != 5
     ]
     (told,) = await faults(shop)
-    assert (told["plugin"], told["error"]) == ("weather", error)
+    assert told["plugin"] == "weather"
+    assert told["error"] in error.split("|")
     assert (await record(shop)).failures == 1
 
 
