@@ -23,7 +23,7 @@ _LOG = get_logger(__name__)
 
 
 class Checkpointer:
-    """A thread that follows the writer. It starts with the first commit; `stop` ends it.
+    """A thread that follows the writer. `open` starts it, `stop` ends it.
 
     The log can only be begun anew when all of it has been moved, and while the writer goes on a
     little is always left. So the last of it is moved by the writer's own thread, in between.
@@ -37,11 +37,24 @@ class Checkpointer:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def open(self) -> None:
+        """Together with the writer's connection, and for good, once: opened by name later, a file that was
+        put in the place of the first would get the first one's log."""
+        if self._thread is not None:
+            return
+        address = f"{Path(self._path).absolute().as_uri()}?mode=rw"  # never makes the file
+        connection = sqlite3.connect(
+            address, uri=True, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log as well
+        self._thread = threading.Thread(
+            target=self._run, args=(connection,), name="sqlite-log", daemon=True
+        )
+        self._thread.start()
+
     def written(self) -> None:
         """A transaction was committed."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="sqlite-log", daemon=True)
-            self._thread.start()
         self._written.set()
 
     def stop(self) -> None:
@@ -50,30 +63,24 @@ class Checkpointer:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self) -> None:
+    def _run(self, connection: sqlite3.Connection) -> None:
         while not self._stopped.wait(PAUSE_SECONDS):
             self._written.wait()
             self._written.clear()
             if self._stopped.is_set():
-                return
+                break
             try:
-                self._round()
+                self._round(connection)
             except sqlite3.Error as error:  # full, away: the writer meets it too and tells
                 _LOG.debug("checkpoint.failed", error=repr(error))
+        connection.close()
 
-    def _round(self) -> None:
-        """A connection for each round: one that is kept would hold on to a file that was exchanged."""
-        address = f"{Path(self._path).absolute().as_uri()}?mode=rw"  # never makes the file
-        connection = sqlite3.connect(address, uri=True, isolation_level=None)
-        try:
-            connection.execute("PRAGMA synchronous=FULL")
-            length = 0
-            for _ in range(PASSES):
-                length, before = move(connection), length
-                if length - before < SMALL_FRAMES:
-                    break
-        finally:
-            connection.close()
+    def _round(self, connection: sqlite3.Connection) -> None:
+        length = 0
+        for _ in range(PASSES):
+            length, before = move(connection), length
+            if length - before < SMALL_FRAMES:
+                break
         if length >= RESTART_FRAMES:
             self._finish()
 

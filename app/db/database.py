@@ -255,6 +255,7 @@ class SqliteDatabase(Database):
     def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
         self._check_file()
         if self._writing is None:
+            self._checkpointer.open()
             self._writing = self._engine.connect()
         with self._writing.begin():
             tx = SqliteTx(self._writing)
@@ -300,6 +301,7 @@ class SqliteDatabase(Database):
         await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
 
     def _checkpoint(self) -> None:
+        self._check_file()
         connection = sqlite3.connect(make_url(self.url).database or "")
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
