@@ -23,29 +23,38 @@ _LOG = get_logger(__name__)
 
 
 class Checkpointer:
-    """A thread that follows the writer. It starts with the first commit; `stop` ends it.
+    """A thread that follows the writer. `open` starts it, `stop` ends it.
 
     The log can only be begun anew when all of it has been moved, and while the writer goes on a
     little is always left. So the last of it is moved by the writer's own thread, in between.
     """
 
-    def __init__(
-        self, path: str, check: Callable[[], object], finish: Callable[[], object]
-    ) -> None:
-        """`check` raises while the file is not the one that was opened; `finish` has the writer's
-        thread call `move`, outside a transaction."""
+    def __init__(self, path: str, finish: Callable[[], object]) -> None:
+        """`finish` has the writer's thread call `move`, outside a transaction."""
         self._path = path
-        self._check = check
         self._finish = finish
         self._written = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def open(self) -> None:
+        """Together with the writer's connection, and for good, once: opened by name later, a file that was
+        put in the place of the first would get the first one's log."""
+        if self._thread is not None:
+            return
+        address = f"{Path(self._path).absolute().as_uri()}?mode=rw"  # never makes the file
+        connection = sqlite3.connect(
+            address, uri=True, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log as well
+        self._thread = threading.Thread(
+            target=self._run, args=(connection,), name="sqlite-log", daemon=True
+        )
+        self._thread.start()
+
     def written(self) -> None:
         """A transaction was committed."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="sqlite-log", daemon=True)
-            self._thread.start()
         self._written.set()
 
     def stop(self) -> None:
@@ -54,29 +63,17 @@ class Checkpointer:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self) -> None:
-        """One connection for good. Opened anew after the file was exchanged for another, it would move
-        the old one's log into that, and take the log away with it when it is closed."""
-        connection: sqlite3.Connection | None = None
+    def _run(self, connection: sqlite3.Connection) -> None:
         while not self._stopped.wait(PAUSE_SECONDS):
             self._written.wait()
             self._written.clear()
             if self._stopped.is_set():
                 break
             try:
-                self._check()
-                connection = connection or self._connected()
                 self._round(connection)
             except sqlite3.Error as error:  # full, away: the writer meets it too and tells
                 _LOG.debug("checkpoint.failed", error=repr(error))
-        if connection is not None:
-            connection.close()
-
-    def _connected(self) -> sqlite3.Connection:
-        address = f"{Path(self._path).absolute().as_uri()}?mode=rw"  # never makes the file
-        connection = sqlite3.connect(address, uri=True, isolation_level=None)
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
+        connection.close()
 
     def _round(self, connection: sqlite3.Connection) -> None:
         length = blocked = 0

@@ -237,7 +237,7 @@ class SqliteDatabase(Database):
         self._local = threading.local()
         self._opened: list[Connection] = []
         self._writing: Connection | None = None
-        self._checkpointer = Checkpointer(self._path, self._check_file, self._finish_checkpoint)
+        self._checkpointer = Checkpointer(self._path, self._finish_checkpoint)
 
     def watched(self) -> Sequence[WatchedThread]:
         return (self._thread.turns,)
@@ -251,6 +251,7 @@ class SqliteDatabase(Database):
     def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
         self._check_file()
         if self._writing is None:
+            self._checkpointer.open()
             self._writing = self._engine.connect()
         with self._writing.begin():
             tx = SqliteTx(self._writing)

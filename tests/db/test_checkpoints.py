@@ -1,6 +1,7 @@
 """SQLite's log stays short while somebody writes all the time, and nothing is lost by it."""
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -67,22 +68,42 @@ async def test_a_reader_keeps_what_it_sees(path: Path, monkeypatch: pytest.Monke
     await database.close()
 
 
-def test_it_never_makes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the database was moved away under it."""
+def test_a_file_put_in_its_place_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log would be another file's: what was written goes on into the one that was opened."""
     monkeypatch.setattr(checkpoints, "PAUSE_SECONDS", 0.001)
-    gone = tmp_path / "gone.db"
-    finished: list[bool] = []
-    checkpointer = Checkpointer(str(gone), lambda: None, lambda: finished.append(True))
+    rounds = threading.Event()
+    checkpointer = Checkpointer(str(path), rounds.set)
+    monkeypatch.setattr(checkpoints, "RESTART_FRAMES", 1)
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("PRAGMA wal_autocheckpoint=0")
+    checkpointer.open()
+    copy, away = path.with_suffix(".copy"), path.with_suffix(".away")
+    shutil.copy(path, copy)
+    before = copy.read_bytes()
+    path.rename(away)
+    copy.rename(path)
+    writer.execute("INSERT INTO t (id, body) VALUES (1, 'kept')")
     checkpointer.written()
+    assert rounds.wait(10)
     checkpointer.stop()
+    assert path.read_bytes() == before
+    assert b"kept" in away.read_bytes()
+    writer.close()
+
+
+def test_it_never_makes_a_file(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.db"
+    with pytest.raises(sqlite3.OperationalError):
+        Checkpointer(str(gone), lambda: None).open()
     assert not gone.exists()
-    assert finished == []
 
 
-def test_stop_ends_the_thread_and_may_come_first() -> None:
-    Checkpointer("nowhere.db", lambda: None, lambda: None).stop()
+def test_stop_ends_the_thread_and_may_come_first(path: Path) -> None:
+    Checkpointer(str(path), lambda: None).stop()
     before = set(threading.enumerate())
-    checkpointer = Checkpointer("nowhere.db", lambda: None, lambda: None)
+    checkpointer = Checkpointer(str(path), lambda: None)
+    checkpointer.open()
     checkpointer.written()
     checkpointer.stop()
     assert set(threading.enumerate()) <= before
