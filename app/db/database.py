@@ -251,8 +251,8 @@ class SqliteDatabase(Database):
     def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
         self._check_file()
         if self._writing is None:
-            self._checkpointer.open()
             self._writing = self._engine.connect()
+            self._checkpointer.open()  # after it, which makes the file one with a log
         with self._writing.begin():
             tx = SqliteTx(self._writing)
             result = run_inline(work(tx))

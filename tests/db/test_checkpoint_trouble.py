@@ -17,12 +17,12 @@ def test_what_a_reader_holds_up_is_not_left_to_the_writer(
     monkeypatch.setattr(checkpoints, "SMALL_FRAMES", 10)
     path = tmp_path / "log.db"
     asked: list[bool] = []
-    checkpointer = Checkpointer(str(path), lambda: None, lambda: asked.append(True))
+    checkpointer = Checkpointer(str(path), lambda: asked.append(True))
     with ExitStack() as held, closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode=WAL")
         writer.execute("PRAGMA wal_autocheckpoint=0")
         writer.execute("CREATE TABLE t (body TEXT)")
-        beside = held.enter_context(closing(checkpointer._connected()))
+        beside = held.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
         with closing(sqlite3.connect(path, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM t").fetchall()
