@@ -6,6 +6,8 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,12 +17,14 @@ from app.accounts.service import Accounts
 from app.conversation.apart import HANDLER_SECONDS, ApartHandlers
 from app.conversation.deadline import Deadline
 from app.conversation.delivery import Answer, Delivery
-from app.conversation.forgetting import FLOWS, FLOWS_KEPT
+from app.conversation.forgetting import DIALOGUES, DIALOGUES_KEPT, SUPERSEDED
 from app.conversation.intake import Floor, Intake
 from app.conversation.quarantine import Quarantine
 from app.conversation.router import Router, Routing
+from app.conversation.tallying import Tallying
 from app.core.actions import Action, ActionRegistry
 from app.core.clock import Clock, SystemClock
+from app.core.decisions import AccountView
 from app.core.ids import AccountId, Ids
 from app.core.log import get_logger
 from app.core.rng import Rng, SystemRng
@@ -49,11 +53,25 @@ from app.engines.followers.inbound import Inbound as FollowersInbound
 from app.engines.followers.recipients import FollowerRecipients
 from app.engines.replies.actions import register
 from app.engines.replies.book import Book
+from app.engines.replies.compiled import Stored
+from app.engines.replies.figures import Misses
+from app.engines.replies.imports import Imports
+from app.engines.replies.queries import FLOWS_KEPT
 from app.engines.replies.service import Replies
+from app.engines.replies.tallies import Tallies
 from app.engines.staff.api_tokens import ApiTokens, TokenCheck
+from app.engines.support import actions as support_actions
 from app.engines.support.inbound import Inbound as SupportInbound
 from app.engines.support.keeping import KeepMessages
+from app.engines.support.moves import HandOverKind, ReturnToBotKind
 from app.handlers import builtin
+from app.handlers.offline import Offline
+from app.plugins.finding import find_plugins
+from app.plugins.house import Plugins
+from app.plugins.plugin import Plugin
+from app.plugins.records import Threshold
+from app.plugins.settings import PluginSettings
+from app.plugins.switching import Switchboard
 from app.wechat.client import WechatApi
 from app.wechat.http import open_http
 from app.wechat.token_store import SqlTokenStore
@@ -81,6 +99,12 @@ class Extensions:
     writer: type[Writer[Delivery, Answer]] = Writer
     handler_seconds: float = HANDLER_SECONDS
     """An apart handler that takes longer is given up."""
+    plugins: Sequence[Plugin] = ()
+    """Beside those that are found."""
+    find_plugins: bool = True
+    """Whether the setting and what is installed are searched for more."""
+    plugin_settings: Sequence[PluginSettings] | None = None
+    """Instead of those of the environment."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,15 @@ class Runtime:
     book: Book
     """Every account's rules, bindings and flows, compiled."""
     replies: Replies
+    misses: Misses
+    tallying: Tallying
+    imports: Imports
+    """Whole books: as a file, and as they were."""
+    offline: Callable[[Stored, AccountView], Offline]
+    """Rules that stand still, over the handlers and actions of this installation."""
+    plugins: Plugins
+    switchboard: Switchboard
+    timetable: Timetable
     writer: Writer[Delivery, Answer]
     deadline: Deadline
     quarantine: Quarantine
@@ -120,18 +153,23 @@ async def open_runtime(
     clock: Clock | None = None,
     extensions: Extensions | None = None,
     rng: Rng | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Runtime]:
-    """The running program without its doors; background work ends with the context."""
+    """The running program without its doors; background work ends with the context.
+
+    `transport` is another way to the platform's API than the network.
+    """
     clock = clock or SystemClock()
     rng = rng or SystemRng()
     database = open_database(settings, rng)
-    http = open_http()
+    http = open_http(transport)
     lease = SlotLease(database, clock)
     try:
         ids = await lease.take()
         runtime = _build(settings, clock, rng, database, http, ids, extensions or Extensions())
         await runtime.accounts.refresh()
         await runtime.book.refresh()
+        await runtime.plugins.refresh()
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(loop, name=name) for name, loop in _loops(runtime, lease)]
             worker = tasks.create_task(runtime.runner.run(), name="runner")
@@ -154,6 +192,7 @@ def _loops(runtime: Runtime, lease: SlotLease) -> list[tuple[str, Any]]:
         ("writer", runtime.writer.run()),
         ("accounts", runtime.accounts.run()),
         ("replies", runtime.book.run()),
+        ("plugins", runtime.plugins.run()),
         ("wake", runtime.wake.run()),
         ("slot", _renew(lease)),
         ("watchdog", _watchdog(runtime).run()),
@@ -161,7 +200,23 @@ def _loops(runtime: Runtime, lease: SlotLease) -> list[tuple[str, Any]]:
 
 
 def _watchdog(runtime: Runtime) -> Watchdog:
-    return Watchdog(runtime.settings.blocked_seconds, runtime.database.watched())
+    settings, others = runtime.settings, runtime.database.watched()
+    return Watchdog(settings.blocked_seconds, others, witness=runtime.plugins)
+
+
+def _plugins(
+    settings: Settings, extensions: Extensions, database: Database, clock: Clock, events: Events
+) -> Plugins:
+    """Loads the plugins; which fail to load is told."""
+    found = find_plugins(
+        settings.plugin_paths if extensions.find_plugins else (),
+        extensions.plugins,
+        installed=extensions.find_plugins,
+        settings=extensions.plugin_settings,
+    )
+    within = timedelta(minutes=settings.plugins_failure_minutes)
+    threshold = Threshold(settings.plugins_most_failures, within)
+    return Plugins(found, database, clock, events, threshold, settings.data_dir)
 
 
 def _build(
@@ -178,7 +233,21 @@ def _build(
     actions = ActionRegistry(extensions.actions)
     book = Book(database, actions, clock)
     register(actions, book)
+    support_actions.register(actions)
     events = Events(clock, [book.on_events])
+    plugins = _plugins(settings, extensions, database, clock, events)
+    kinds: list[EffectKind[Any, Any]] = [
+        TagKind(ids, clock),
+        UntagKind(ids, clock),
+        HandOverKind(),
+        ReturnToBotKind(),
+        *extensions.kinds,
+        *plugins.kinds(),
+    ]
+    kind_names = [kind.kind for kind in kinds]
+    added = plugins.actions(kind_names)
+    for action in added:
+        actions.add(action)
     accounts = AccountRegistry(database, vault, clock, audit)
     tasks = Tasks()
     jobs = Jobs(tasks, clock)
@@ -188,7 +257,10 @@ def _build(
     wechat = WechatApi(http, settings.wechat_api_base, tokens)
     Sender(database, tasks, jobs, outbox, recipients, events, _sending_api(accounts, wechat), clock)
     timetable = Timetable(database, jobs, clock)
+    plugins.add_jobs(tasks, timetable)
     Maintenance(database, tasks, timetable, outbox, recipients.lock, clock)
+    tallies = Tallies(clock, lambda account, text: book.current(account).comparable_text(text))
+    tallying = Tallying(database, clock, tasks, timetable, tallies)
     upkeep = Upkeep(tasks, timetable)
     for chore in chores(settings, database, clock, audit):
         upkeep.add(chore)
@@ -209,13 +281,14 @@ def _build(
     jobs.on_enqueued(lambda: wake.hint("jobs"))
     wake.subscribe("jobs", lambda _: runner.wake())
     deadline = Deadline(database, clock, runner)
-    routing = Routing(builtin(book, extensions.routers))
+    routers = [*extensions.routers, *plugins.routers(kind_names)]
+    routing = Routing(builtin(book, routers))
     floor = Floor(
         database=database,
         ids=ids,
         clock=clock,
         routing=routing,
-        kinds=EffectKinds([TagKind(ids, clock), UntagKind(ids, clock), *extensions.kinds]),
+        kinds=EffectKinds(kinds),
         followers=FollowersInbound(ids),
         support=SupportInbound(ids),
         events=events,
@@ -226,11 +299,14 @@ def _build(
     apart = Task(
         "conversation.answer_apart",
         "reply",
-        ApartHandlers(floor, accounts, deadline, extensions.handler_seconds).run,
+        ApartHandlers(
+            floor, accounts, deadline, extensions.handler_seconds, plugins.apart_failed
+        ).run,
         attempts=3,
         timeout_seconds=HANDLER_SECONDS + 10,
     )
     intake = extensions.intake(floor, tasks.add(apart))
+    replies = Replies(ids, clock, actions, events, audit)
     runtime = Runtime(
         settings=settings,
         clock=clock,
@@ -251,7 +327,14 @@ def _build(
         routing=routing,
         actions=actions,
         book=book,
-        replies=Replies(ids, clock, actions, events, audit),
+        misses=Misses(clock, audit),
+        tallying=tallying,
+        replies=replies,
+        imports=Imports(database, replies),
+        offline=partial(Offline, actions=[*extensions.actions, *added], routers=routers),
+        plugins=plugins,
+        switchboard=Switchboard(clock, audit, events),
+        timetable=timetable,
         writer=extensions.writer(intake.commit, intake.rescue, clock),
         deadline=deadline,
         quarantine=Quarantine(database, ids, clock, events),
@@ -272,7 +355,8 @@ def chores(settings: Settings, database: Database, clock: Clock, audit: Audit) -
             url=listen_url(settings),
         ),
         *delivery_chores(settings, database, clock, dropped),
-        Expired(FLOWS, FLOWS_KEPT, database, clock.now),
+        Expired(DIALOGUES, DIALOGUES_KEPT, database, clock.now),
+        Expired(SUPERSEDED, FLOWS_KEPT, database, clock.now),
     ]
 
 

@@ -1,5 +1,6 @@
 """Snapshots with sensible defaults, for handlers and engines that decide."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from app.core.decisions import (
@@ -26,6 +27,7 @@ def snapshot(
     now: datetime = NOW,
     contact: str = CONTACT,
     timezone: str = "Asia/Shanghai",
+    tags: Collection[str] = (),
 ) -> Snapshot:
     """A contact of follower 2; a plain string is a text."""
     if isinstance(incoming, str):
@@ -34,7 +36,7 @@ def snapshot(
         account=AccountView(ACCOUNT, "shop", "山谷咖啡", timezone, may_send=True, contact=contact),
         key=key,
         incoming=incoming,
-        follower=FollowerView(FollowerId(2), new=False, subscribed=True),
+        follower=FollowerView(FollowerId(2), new=False, subscribed=True, tags=frozenset(tags)),
         conversation=ConversationView(ConversationId(3), "bot", misses),
         flow=flow,
         now=now,

@@ -1,7 +1,8 @@
 """Reads of accounts. Secrets come out sealed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -37,6 +38,14 @@ async def sealed_secrets(tx: Tx, account_id: AccountId) -> dict[str, bytes]:
         )
     )
     return {row.name: row.ciphertext for row in rows}
+
+
+async def read_zones(tx: Tx, account_ids: Collection[AccountId]) -> dict[AccountId, ZoneInfo]:
+    """The time zone of each of these accounts."""
+    rows = await tx.all(
+        select(Account.id, Account.timezone).where(Account.id.in_(sorted(account_ids)))
+    )
+    return {AccountId(row.id): ZoneInfo(row.timezone) for row in rows}
 
 
 async def find_by_slug(tx: Tx, slug: str) -> Any:

@@ -12,9 +12,10 @@ import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
 from app.cli.complaints import complain, explained, load_settings
-from app.cli.demo.handlers import extensions
 from app.core.log import setup_logging
+from app.core.settings import Settings
 from app.main import Server, create_app
+from app.runtime import Extensions
 
 GRACE_SECONDS = 7
 """Held deliveries last at most 5 s, so the server never has to cut one off with an answer of its own."""
@@ -29,7 +30,7 @@ def main(listening: int, alive: int) -> int:
     settings = load_settings()
     setup_logging(settings.log_format, settings.log_level)
     threading.Thread(target=_end_with_parent, args=(alive,), name="parent", daemon=True).start()
-    app = create_app(settings, extensions=extensions() if settings.demo else None)
+    app = create_app(settings, extensions=_extensions(settings))
     server = _Uvicorn(
         uvicorn.Config(
             app,
@@ -50,6 +51,15 @@ def main(listening: int, alive: int) -> int:
     if not server.started:
         return START_FAILED
     return RUNTIME_ENDED if server.is_hollow() else 0
+
+
+def _extensions(settings: Settings) -> Extensions:
+    """In the demo, the sample shop's plugin beside those that are found."""
+    if not settings.demo:
+        return Extensions()
+    from app.cli.demo.handlers import plugin  # noqa: PLC0415  # nobody else needs it
+
+    return Extensions(plugins=[plugin])
 
 
 class _Uvicorn(uvicorn.Server):

@@ -2,9 +2,10 @@
 
 import typer
 
-from app.cli import doctor, maintain, migrate, openapi, serve, setup, simulator, work
+from app.cli import doctor, maintain, migrate, openapi, plugin, serve, setup, simulator, work
 from app.cli.complaints import Forgiving
 from app.cli.demo.command import demo
+from app.cli.replies.commands import app as replies
 
 app = typer.Typer(
     name="guanxi",
@@ -19,6 +20,8 @@ app.command("work")(work.work)
 app.command("migrate")(migrate.migrate)
 app.command("maintain")(maintain.maintain)
 app.add_typer(setup.app, name="setup")
+app.add_typer(replies, name="replies")
+app.add_typer(plugin.app, name="plugin")
 app.command("demo")(demo)
 app.command("doctor")(doctor.doctor)
 app.command("openapi")(openapi.openapi)

@@ -156,6 +156,7 @@ async def _with_database(settings: Settings) -> list[Finding]:
             await _awaited("时钟", "clock", lambda: _clock(patient)),
             await _awaited("分区", "partitions", lambda: _partitions(patient)),
             await _accounts(patient),
+            await _plugins(patient),
         ]
     finally:
         await patient.database.close()
@@ -215,3 +216,14 @@ async def _accounts(patient: _Patient) -> Finding:
             ok=True,
         )
     return Finding(f"公众号：{count} 个，正常", f"accounts: {count}, fine", ok=True)
+
+
+async def _plugins(patient: _Patient) -> Finding:
+    """Those left out, and those switched off."""
+    from app.cli.plugin_work import problems  # noqa: PLC0415  # slow to load, see `plugin`
+    from app.plugins.records import read_records  # noqa: PLC0415  # as above
+
+    zh, en, count = problems(patient.settings, await patient.database.read(read_records))
+    if zh:
+        return Finding("插件：" + "；".join(zh), "plugins: " + "; ".join(en), ok=False)
+    return Finding(f"插件：{count} 个，正常", f"plugins: {count}, fine", ok=True)

@@ -6,7 +6,7 @@ keeps it for the next contact. A crash leaves the job to any worker.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from app.core.errors import NotFound
 from app.core.ids import AccountId, ConversationId, FollowerId
 from app.core.incoming import Incoming
 from app.core.log import get_logger
-from app.core.replies import Reply, from_dict
+from app.core.replies import KINDS, Reply, from_dict
 from app.db.database import Database
 from app.db.tx import Tx, Work
 from app.delivery.outbound import HeldRow
@@ -35,6 +35,7 @@ from app.engines.followers.recipients import lock_follower
 from app.engines.followers.tags import tags_of
 from app.engines.support.inbound import Said
 from app.engines.support.models import Conversation, Message
+from app.engines.support.moves import HELD
 from app.wechat.parse import parse
 from app.wechat.render import passive
 
@@ -92,7 +93,13 @@ class _Stored:
     sender: str
     """The account's original id, as the delivery named it."""
     wx_created_at: int
+    bot_epoch: int | None
+    """When the handler was asked; None when a person has been called since the delivery came."""
     context: Context
+
+
+def _nobody(_: str, __: Exception) -> None:
+    """Nobody wants to know."""
 
 
 class ApartHandlers:
@@ -107,11 +114,14 @@ class ApartHandlers:
         accounts: AccountRegistry,
         deadline: Deadline,
         handler_seconds: float = HANDLER_SECONDS,
+        on_failure: Callable[[str, Exception], None] = _nobody,
     ) -> None:
+        """`on_failure` is told the name of each handler that failed, and how."""
         self._floor = floor
         self._accounts = accounts
         self._deadline = deadline
         self._handler_seconds = handler_seconds
+        self._on_failure = on_failure
 
     async def run(self, ctx: TaskContext, account_id: int, key: str, handler: str) -> None:
         """Answers one delivery. The answer and the end of the job are one transaction."""
@@ -145,6 +155,7 @@ class ApartHandlers:
         self, name: str, context: Context, error: Exception
     ) -> tuple[Sequence[Reply], Exception]:
         FAULTS.labels("apart").inc()
+        self._on_failure(name, error)
         _LOG.error("handler.failed", handler=name, key=context.key, exc_info=error)
         return [apology(context.account)], error
 
@@ -155,9 +166,14 @@ class ApartHandlers:
         replies: Sequence[Reply],
         fault: Exception | None,
     ) -> None:
+        """Says what the handler said, unless a person was called or came meanwhile: a slow bot does
+        not talk over them."""
         floor, context = self._floor, stored.context
         await lock_follower(tx, context.follower.id)
         conversation = await floor.support.get(tx, context.conversation.id)
+        if conversation.state in HELD or conversation.bot_epoch != stored.bot_epoch:
+            _LOG.info("apart.dropped", key=context.key, state=conversation.state)
+            replies = ()
         said = floor.support.place(merge(replies), conversation.last_seq + 1)
         events = await floor.support.append(
             tx, context.account.id, context.follower.id, conversation, said, floor.clock.now()
@@ -259,6 +275,7 @@ class ApartHandlers:
             openid=row.openid,
             sender=message.account,
             wx_created_at=message.created_at,
+            bot_epoch=None if _called_since(row) else row.bot_epoch,
             context=context,
         )
 
@@ -273,6 +290,9 @@ _STORED = (
         Follower.subscribed,
         Conversation.state,
         Conversation.bot_misses,
+        Conversation.bot_epoch,
+        Conversation.queued_at,
+        Message.created_at,
     )
     .join(Follower, Follower.id == Message.follower_id)
     .join(Conversation, Conversation.id == Message.conversation_id)
@@ -281,7 +301,17 @@ _STORED = (
 )
 
 
-def _as_replies(result: Reply | Sequence[Reply] | None) -> Sequence[Reply]:
+def _called_since(row: Any) -> bool:
+    """Whether a person was called after the delivery came: the handler is asked anew after a crash."""
+    return row.state == "queued" and row.queued_at is not None and row.queued_at > row.created_at
+
+
+def _as_replies(result: object) -> Sequence[Reply]:
+    """Raises `TypeError` for anything but a reply, a sequence of replies, or None."""
     if result is None:
         return ()
-    return result if isinstance(result, Sequence) else (result,)
+    said = result if isinstance(result, list | tuple) else (result,)
+    for one in said:
+        if not isinstance(one, KINDS):
+            raise TypeError(f"the handler returned {type(one).__name__}, which is no reply")
+    return said

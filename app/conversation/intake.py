@@ -26,7 +26,8 @@ from app.conversation.records import (
     wx_msg_id,
 )
 from app.conversation.router import Routing
-from app.conversation.state import flows_of, write_flows
+from app.conversation.state import FlowChange, flows_of, write_flows
+from app.core.blame import PartFailed
 from app.core.clock import Clock
 from app.core.decisions import KEEP, ConversationView, Decision, Effect, FollowerView, Snapshot
 from app.core.ids import Ids, MessageId
@@ -47,6 +48,7 @@ from app.engines.followers.inbound import Locked, Who
 from app.engines.followers.tags import tags_of
 from app.engines.support import inbound as support
 from app.engines.support.inbound import Turn
+from app.engines.support.moves import move_among
 
 APART_LEASE_SECONDS = 30.0
 _LOG = get_logger(__name__)
@@ -216,7 +218,11 @@ class Intake:
                     tags.get(follower.id, frozenset()),
                 ),
                 conversation=ConversationView(
-                    conversation.id, conversation.state, conversation.misses
+                    conversation.id,
+                    conversation.state,
+                    conversation.misses,
+                    conversation.queued_at,
+                    conversation.said_at,
                 ),
                 flow=flows.get(follower.id),
                 now=now,
@@ -233,9 +239,13 @@ class Intake:
         where = "effect"
         if fault is None:
             try:
-                return self._floor.routing.decide(snap), None
+                decision = self._floor.routing.decide(snap)
             except Exception as error:  # noqa: BLE001  # any handler may be at fault; told below
                 where, fault = "decide", error
+            else:
+                for passed in decision.passed_over:
+                    tx.after_commit(partial(_tell_fault, "plugin", snap.key, passed))
+                return decision, None
         tx.after_commit(partial(_tell_fault, where, snap.key, fault))
         words = [apology(snap.account)] if snap.incoming.answerable else []
         return Decision.say(*words, fault=type(fault).__name__), fault
@@ -290,16 +300,22 @@ class Intake:
             if c.decision.flow is not KEEP
         ]
         if flows:
-            await write_flows(tx, flows, floor.clock.now())
+            await self.move(tx, flows)
         await windows.grant(tx, [g for case in cases if (g := grant_of(case)) is not None])
         for case, turn in zip(cases, turns, strict=True):
             await self._settle(tx, case, turn)
         faults = [
-            fault_event(c.snap.account.id, c.conversation.id, c.snap.key, c.fault)
+            fault_event(c.snap.account.id, c.conversation.id, c.snap.key, fault)
             for c in cases
-            if c.fault is not None
+            if c.fault is not None or c.decision.passed_over
+            for fault in (*c.decision.passed_over, c.fault)
+            if fault is not None
         ]
         await floor.events.emit(tx, [*events, *faults])
+
+    async def move(self, tx: Tx, flows: Sequence[FlowChange]) -> None:
+        """Where followers stand in dialogues, in the transaction of what they were answered."""
+        await write_flows(tx, flows, self._floor.clock.now())
 
     def _turn(self, case: Case) -> Turn:
         delivery, incoming = case.delivery, case.delivery.incoming
@@ -319,6 +335,7 @@ class Intake:
             silent=not (case.decision.steps or case.decision.apart),
             trace=case.decision.why,
             said=said,
+            move=move_among(case.decision.steps),
         )
 
     async def _settle(self, tx: Tx, case: Case, turn: Turn) -> None:
@@ -356,8 +373,13 @@ class Intake:
 
 
 def _tell_fault(where: str, key: str, fault: Exception) -> None:
+    """What is known of a failure once it is stored; a plugin's is counted then."""
     FAULTS.labels(where).inc()
-    _LOG.error("handler.failed", key=key, error=repr(fault), exc_info=fault)
+    plugin = {}
+    if isinstance(fault, PartFailed):
+        plugin = {"plugin": fault.owner, "part": fault.part}
+        fault.count()
+    _LOG.error("handler.failed", key=key, error=repr(fault), exc_info=fault, **plugin)
 
 
 def _repeated(answer: Answer | Later) -> str:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, String, false
+from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, SmallInteger, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, BigId, Json, Utc
@@ -17,11 +17,13 @@ class FlowStateRow(Base):
     step: Mapped[int] = mapped_column(Integer)
     answers: Mapped[object] = mapped_column(Json)
     version: Mapped[int] = mapped_column(Integer, server_default="0")
-    """The version of the flow it began with; 0 for the newest."""
+    """The flow as it was at the beginning; 0 for the newest."""
     path: Mapped[object | None] = mapped_column(Json)
-    """The steps asked so far, for going back."""
+    """The questions answered so far, for going back."""
     paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
     """A person held the conversation; the question is asked again afterwards."""
+    misses: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """Answers in a row that were not understood."""
     expires_at: Mapped[datetime] = mapped_column(Utc)
     updated_at: Mapped[datetime] = mapped_column(Utc)
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.conversation.delivery import EMPTY, Answer, Delivery
+from app.core.blame import PartFailed, in_words
 from app.core.decisions import Decision, Snapshot
 from app.core.events import Event
 from app.core.ids import ConversationId, FollowerId, Ids
@@ -149,11 +150,9 @@ def platform_event(delivery: Delivery) -> Event:
 
 
 def fault_event(account: int, conversation: int, key: str, fault: Exception) -> Event:
-    """What staff are told of a handler or effect that failed."""
-    return Event(
-        account,
-        "fault.raised",
-        "conversation",
-        conversation,
-        {"key": key, "error": type(fault).__name__, "message": mask_text(str(fault))[:500]},
-    )
+    """What staff are told of a handler or effect that failed, and of whose plugin it is."""
+    kind, _, words = in_words(fault).partition(": ")
+    payload = {"key": key, "error": kind, "message": mask_text(words)[:500]}
+    if isinstance(fault, PartFailed):
+        payload |= {"error": type(fault.error).__name__, "plugin": fault.owner}
+    return Event(account, "fault.raised", "conversation", conversation, payload)

@@ -1,12 +1,13 @@
 """What would be answered: the real routing over a made-up contact. Nothing is written or sent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.conversation.compose import merge
+from app.conversation.compose import apology, merge
 from app.conversation.router import Routing
+from app.core.blame import PartFailed
 from app.core.decisions import (
     AccountView,
     ConversationView,
@@ -39,9 +40,15 @@ class Rehearsal:
 
 
 def rehearse(
-    routing: Routing, account: AccountView, incoming: Incoming, *, key: str, now: datetime
+    routing: Routing,
+    account: AccountView,
+    incoming: Incoming,
+    *,
+    key: str,
+    now: datetime,
+    tags: Collection[str] = (),
 ) -> Rehearsal:
-    """For a follower without tags or dialogue, on their first message with the account.
+    """For a follower with these tags and without a dialogue, on their first message with the account.
 
     `key` stands for the delivery's: of several answers the same one is taken as for that delivery.
     """
@@ -49,12 +56,21 @@ def rehearse(
         account=account,
         key=key,
         incoming=incoming,
-        follower=FollowerView(NOBODY, new=False, subscribed=True),
+        follower=FollowerView(NOBODY, new=False, subscribed=True, tags=frozenset(tags)),
         conversation=ConversationView(ConversationId(0), "bot"),
         flow=None,
         now=now,
     )
-    return _of(routing.decide(snap))
+    return _of(_decided(routing, snap))
+
+
+def _decided(routing: Routing, snap: Snapshot) -> Decision:
+    """An action of a plugin may fail here as it would in earnest: with an apology."""
+    try:
+        return routing.decide(snap)
+    except PartFailed as error:
+        told = {"fault": type(error.error).__name__, "plugin": error.owner}
+        return Decision.say(apology(snap.account), **told)
 
 
 def _of(decision: Decision) -> Rehearsal:
@@ -62,14 +78,14 @@ def _of(decision: Decision) -> Rehearsal:
     return Rehearsal(
         why=decision.why,
         messages=tuple(merge(replies)),
-        effects=tuple(_effect(step) for step in decision.steps if isinstance(step, Effect)),
+        effects=tuple(shown_effect(step) for step in decision.steps if isinstance(step, Effect)),
         flow=decision.flow.flow if isinstance(decision.flow, FlowState) else None,
         missed=decision.missed,
         apart=decision.apart,
     )
 
 
-def _effect(effect: Effect) -> Mapping[str, Any]:
+def shown_effect(effect: Effect) -> Mapping[str, Any]:
     """Its own fields; who and which delivery are made up."""
     fields = {k: v for k, v in asdict(effect).items() if k not in ("follower", "key")}
     return {"kind": effect.kind, **fields}

@@ -1,19 +1,20 @@
 """Which handler answers: routers in order, the first that decides wins."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from app.conversation.filters import Filter
-from app.core.decisions import Decision, Snapshot
+from app.core.blame import PassedOver
+from app.core.decisions import Decision, Pass, Snapshot
 
-Decide: TypeAlias = Callable[[Snapshot], Decision | None]
+Decide: TypeAlias = Callable[[Snapshot], Decision | Pass | None]
 Apart: TypeAlias = Callable[..., Awaitable[Any]]
 """`async (context) -> Reply | sequence of replies | None`; see `conversation.context`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class Route:
     filters: tuple[Filter, ...]
     """Any of them suffices; none at all means always."""
     decide: Decide
@@ -24,17 +25,18 @@ class Router:
     """A named list of handlers.
 
     `decide` handlers are synchronous functions of a snapshot; None passes the contact on to the
-    next. `apart` handlers may use the network, their own transactions and time.
+    next, `Pass` too, with words for the trace. `apart` handlers may use the network, their own
+    transactions and time.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.routes: list[_Route] = []
+        self.routes: list[Route] = []
         self.aparts: dict[str, Apart] = {}
 
     def decide(self, *filters: Filter) -> Callable[[Decide], Decide]:
         def register(handler: Decide) -> Decide:
-            self.routes.append(_Route(filters, handler, f"{self.name}.{handler.__name__}"))
+            self.routes.append(Route(filters, handler, f"{self.name}.{handler.__name__}"))
             return handler
 
         return register
@@ -45,7 +47,7 @@ class Router:
             if name in self.aparts:
                 raise ValueError(f"two apart handlers are named {name}")
             self.aparts[name] = handler
-            self.routes.append(_Route(filters, lambda _: Decision(apart=name), name))
+            self.routes.append(Route(filters, lambda _: Decision(apart=name), name))
             return handler
 
         return register
@@ -64,11 +66,35 @@ class Routing:
             self.aparts.update(router.aparts)
 
     def decide(self, snap: Snapshot) -> Decision:
-        """The first decision; its `why` names the handler. Nobody: `Decision(missed=True)`."""
+        """The first decision; its `why` names the handler, and says if it was a miss. Nobody:
+        `Decision(missed=True)`.
+
+        A handler of a plugin that fails is passed over, and named under `failed`.
+        """
+        passed: Mapping[str, Any] = {}
+        failed: tuple[PassedOver, ...] = ()
         for route in self._routes:
             if route.filters and not any(matches(snap) for matches in route.filters):
                 continue
-            decision = route.decide(snap)
-            if decision is not None:
-                return replace(decision, why={"handler": route.name, **decision.why})
-        return Decision(missed=True, why={"handler": None})
+            try:
+                decision = route.decide(snap)
+            except PassedOver as error:
+                failed = (*failed, error)
+                continue
+            if decision is None:
+                continue
+            if isinstance(decision, Pass):
+                passed = {**passed, **decision.why}
+                continue
+            why = {"handler": route.name, **passed, **decision.why}
+            if decision.missed:
+                why["missed"] = True
+            decided = replace(decision, why=why)
+            return _with_failures(decided, failed) if failed else decided
+        nobody = Decision(missed=True, why={"handler": None, **passed, "missed": True})
+        return _with_failures(nobody, failed)
+
+
+def _with_failures(decision: Decision, failed: tuple[PassedOver, ...]) -> Decision:
+    why = {**decision.why, "failed": [error.owner for error in failed]} if failed else decision.why
+    return replace(decision, passed_over=failed, why=why)

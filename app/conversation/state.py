@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 from types import MappingProxyType
+from typing import TypeAlias
 
-from sqlalchemy import Integer, bindparam, delete, select
+from sqlalchemy import Boolean, Integer, SmallInteger, bindparam, delete, select
 
 from app.conversation.models import FlowStateRow
 from app.core.decisions import FlowState
@@ -13,6 +14,9 @@ from app.db.base import Json, Utc
 from app.db.hot import Hot, InList, Row, upsert
 from app.db.tx import Query, Tx
 
+FlowChange: TypeAlias = tuple[int, FollowerId, FlowState | None]
+"""Account, follower, and the next state; None ends the dialogue."""
+
 _READ = Hot(
     select(
         FlowStateRow.follower_id,
@@ -20,9 +24,23 @@ _READ = Hot(
         FlowStateRow.step,
         FlowStateRow.answers,
         FlowStateRow.expires_at,
+        FlowStateRow.version,
+        FlowStateRow.path,
+        FlowStateRow.paused,
+        FlowStateRow.misses,
     ).where(InList(FlowStateRow.follower_id, "followers"))
 )
-_COLUMNS = ("flow", "step", "answers", "expires_at", "updated_at")
+_COLUMNS = (
+    "flow",
+    "step",
+    "answers",
+    "expires_at",
+    "version",
+    "path",
+    "paused",
+    "misses",
+    "updated_at",
+)
 
 
 def _write(dialect: str) -> object:
@@ -33,6 +51,10 @@ def _write(dialect: str) -> object:
         step=bindparam("step", type_=Integer()),
         answers=bindparam("answers", type_=Json()),
         expires_at=bindparam("expires_at", type_=Utc()),
+        version=bindparam("version", type_=Integer()),
+        path=bindparam("path", type_=Json()),
+        paused=bindparam("paused", type_=Boolean()),
+        misses=bindparam("misses", type_=SmallInteger()),
         updated_at=bindparam("updated_at", type_=Utc()),
     )
     return statement.on_conflict_do_update(
@@ -52,15 +74,22 @@ def flows_of(followers: Sequence[FollowerId]) -> Query[dict[FollowerId, FlowStat
 
 def _states(rows: Sequence[Row]) -> dict[FollowerId, FlowState]:
     return {
-        FollowerId(follower): FlowState(flow, step, MappingProxyType(answers), expires_at)
-        for follower, flow, step, answers, expires_at in rows
+        FollowerId(follower): FlowState(
+            flow,
+            step,
+            MappingProxyType(answers),
+            expires_at,
+            version,
+            tuple(path or ()),
+            bool(paused),
+            misses,
+        )
+        for follower, flow, step, answers, expires_at, version, path, paused, misses in rows
     }
 
 
-async def write_flows(
-    tx: Tx, changes: Sequence[tuple[int, FollowerId, FlowState | None]], at: datetime
-) -> None:
-    """Sets or ends dialogues: account, follower, next state or None."""
+async def write_flows(tx: Tx, changes: Sequence[FlowChange], at: datetime) -> None:
+    """Sets or ends dialogues."""
     ended = [follower for _, follower, state in changes if state is None]
     if ended:
         await tx.run(_END, {"followers": ended})
@@ -74,6 +103,10 @@ async def write_flows(
                 "step": state.step,
                 "answers": dict(state.answers),
                 "expires_at": state.expires_at,
+                "version": state.version,
+                "path": list(state.path),
+                "paused": state.paused,
+                "misses": state.misses,
                 "updated_at": at,
             }
             for account, follower, state in changes

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.decisions import KEEP, Decision, FlowState, Keep, Snapshot, Step
 from app.core.errors import Invalid
-from app.core.problems import problem
+from app.core.problems import invalid
 
 
 class Action(BaseModel, ABC):
@@ -25,6 +25,9 @@ class Action(BaseModel, ABC):
     """The word after `do`."""
     needs_send: ClassVar[bool] = False
     """Whether the account must be able to send customer messages."""
+
+    hears: ClassVar[bool] = False
+    """Whether it may use what was said beside the words of the rule (`Snapshot.called_by`)."""
 
     @abstractmethod
     def decide(self, snap: Snapshot) -> Decision:
@@ -79,22 +82,23 @@ class ActionRegistry:
         try:
             return action.model_validate(written.get("with", {}))
         except ValidationError as error:
-            first = error.errors()[0]
-            path = ".".join(str(part) for part in first["loc"])
-            raise Invalid(
-                field=f"{field}.with.{path}".rstrip("."),
-                problem=problem(first, "en"),
-                chinese=problem(first, "zh"),
-            ) from error
+            raise invalid(error, f"{field}.with") from error
 
 
 def run(actions: Sequence[Action], snap: Snapshot, why: Mapping[str, Any]) -> Decision:
-    """The decisions of several actions as one: steps in order, the last word on the flow wins."""
+    """The decisions of several actions as one: steps in order, the last word on the flow and on who
+    answers apart wins.
+
+    `why` names who runs them; what an action adds of its own, such as the flow it began, stays."""
     steps: list[Step] = []
     flow: FlowState | Keep | None = KEEP
+    apart: str | None = None
     for action in actions:
         part = action.decide(snap)
         steps.extend(part.steps)
         if part.flow is not KEEP:
             flow = part.flow
-    return Decision(steps=tuple(steps), flow=flow, why=why)
+        apart = part.apart or apart
+        if part.why:
+            why = {**part.why, **why}
+    return Decision(steps=tuple(steps), flow=flow, why=why, apart=apart)

@@ -4,12 +4,13 @@ A handler is a synchronous function `decide(snapshot) -> Decision | None`: no da
 network. What must be written is an `Effect`, applied set-wise for the whole batch afterwards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Final, TypeAlias
 
+from app.core.blame import PassedOver
 from app.core.ids import AccountId, ConversationId, FollowerId
 from app.core.incoming import Incoming
 from app.core.replies import Reply
@@ -43,6 +44,10 @@ class ConversationView:
     """`bot`, `queued`, `assigned`, `snoozed` or `resolved`."""
     misses: int = 0
     """Contacts in a row that no handler had an answer to."""
+    queued_at: datetime | None = None
+    """While `queued`: since when a person is wanted."""
+    said_at: datetime | None = None
+    """While `queued`: when the follower last heard from us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,18 @@ class FlowState:
 
     flow: str
     step: int
+    """The question asked, by its place in the plan."""
     answers: Mapping[str, Any]
+    """Also to questions that come later, where one message answered several."""
     expires_at: datetime
+    version: int = 0
+    """The flow as it was at the beginning (`Flow.edition`); 0 for the newest."""
+    path: tuple[int, ...] = ()
+    """The questions answered so far, for going back; -1 where something was done for good."""
+    paused: bool = False
+    """A person held the conversation; the question is asked again afterwards."""
+    misses: int = 0
+    """Answers in a row that were not understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,10 @@ class Snapshot:
     flow: FlowState | None
     now: datetime
     windows: tuple[WindowView, ...] = ()
+    called_by: str = ""
+    """The words of the rule that answers, where an action may want to know what else was said."""
+    nested: int = 0
+    """How many dialogues have begun one out of the other for this contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,12 @@ class Effect:
 
     kind: ClassVar[str]
     follower: FollowerId
+
+    @property
+    def settles(self) -> Hashable | None:
+        """What it settles for good: of several effects that settle the same, whatever their kinds,
+        only the last is applied. None: each is."""
+        return None
 
 
 class Keep(Enum):
@@ -114,8 +139,18 @@ class Decision:
     why: Mapping[str, Any] = field(default_factory=dict)
     """For the trace: which rule or binding, and the words that matched."""
     apart: str | None = None
-    """Name of the apart handler that answers; nothing else of the decision is used then, but `why`."""
+    """Name of the apart handler whose answer takes the passive place. What is said beside it goes by
+    the ledger; effects and the dialogue's state are written at once."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """Handlers of plugins that were asked before and failed; set by the routing."""
 
     @staticmethod
     def say(*replies: Reply, **why: Any) -> "Decision":
         return Decision(steps=replies, why=why)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A handler has no answer, and something to say about it in the trace."""
+
+    why: Mapping[str, Any]

@@ -12,7 +12,8 @@ A subclass gives its stable `code` and a sentence in both languages; what it is 
 the sentence and becomes `details`. Anything else that is raised is a fault: logged, never shown.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Self
 
 
 class AppError(Exception):
@@ -41,10 +42,21 @@ class Invalid(AppError):
     zh = "{field}：{problem}"
     en = "{field}: {problem}"
 
-    def __init__(self, chinese: str = "", **details: object) -> None:
-        """`chinese` says in Chinese what `problem` says in English."""
+    def __init__(self, chinese: str = "", also: Sequence[Self] = (), **details: object) -> None:
+        """`chinese` says in Chinese what `problem` says in English; `also`: what else is wrong."""
         super().__init__(**details)
         self._chinese = chinese
+        self._also = tuple(also)
+
+    @property
+    def every(self) -> tuple[Self, ...]:
+        """All that is wrong, this first."""
+        return (self, *(each for other in self._also for each in other.every))
+
+    @property
+    def chinese(self) -> str:
+        """The problem alone, in Chinese where that is known."""
+        return self._chinese or str(self.details["problem"])
 
     def say(self, lang: str = "zh") -> str:
         if self._chinese and not lang.lower().startswith("en"):

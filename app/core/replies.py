@@ -87,19 +87,18 @@ Reply: TypeAlias = (
     | PlatformDeskReply
 )
 
-_KINDS: dict[str, type[Any]] = {
-    cls.kind: cls
-    for cls in (
-        TextReply,
-        ImageReply,
-        VoiceReply,
-        VideoReply,
-        MusicReply,
-        ArticleReply,
-        MenuReply,
-        PlatformDeskReply,
-    )
-}
+KINDS: tuple[type[Any], ...] = (
+    TextReply,
+    ImageReply,
+    VoiceReply,
+    VideoReply,
+    MusicReply,
+    ArticleReply,
+    MenuReply,
+    PlatformDeskReply,
+)
+"""Every class of reply."""
+_KINDS: dict[str, type[Any]] = {cls.kind: cls for cls in KINDS}
 
 _FIELDS = {kind: tuple(field.name for field in fields(cls)) for kind, cls in _KINDS.items()}
 

@@ -1,9 +1,11 @@
 """All settings, read once at start. Every field documents itself: default, meaning, example."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
+import orjson
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -16,6 +18,19 @@ class BadSettings(AppError):
     code = "BAD_SETTINGS"
     zh = "设置有误：{problem}"
     en = "Bad settings: {problem}"
+
+
+_PLUGIN_PATH = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
+
+
+def _listed(value: str) -> list[str]:
+    """Names separated by commas, or a JSON list of them. Raises `ValueError`."""
+    if not value.lstrip().startswith("["):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    names: list[str] = orjson.loads(value)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a list of texts is expected")
+    return names
 
 
 class Settings(BaseSettings):
@@ -84,6 +99,21 @@ class Settings(BaseSettings):
         description="A process whose event loop stands still for so long ends itself and is started "
         "anew by `serve`.",
     )
+    plugins: str = Field(
+        "",
+        description="Plugins beside the installed ones: `package.module:attribute` or `package.module`, "
+        "comma-separated or as a JSON list.",
+    )
+    plugins_most_failures: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="A plugin that fails so often within `plugins_failure_minutes`, counted over all "
+        "processes, is switched off.",
+    )
+    plugins_failure_minutes: float = Field(
+        10.0, ge=1, le=1440, description="See `plugins_most_failures`."
+    )
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least that is logged."
@@ -121,10 +151,23 @@ class Settings(BaseSettings):
             raise ValueError("must start with sqlite:/// or postgresql://")
         return value
 
+    @field_validator("plugins")
+    @classmethod
+    def _names_of_plugins(cls, value: str) -> str:
+        for name in _listed(value):
+            if not _PLUGIN_PATH.fullmatch(name):
+                raise ValueError(f"{name!r} is not of the form package.module:attribute")
+        return value
+
     @field_validator("wechat_api_base", "public_url", "simulator_product_url")
     @classmethod
     def _no_slash_at_end(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @property
+    def plugin_paths(self) -> tuple[str, ...]:
+        """What `plugins` names, in its order."""
+        return tuple(_listed(self.plugins))
 
     @property
     def on_sqlite(self) -> bool:

@@ -1,9 +1,19 @@
 """What people type, made comparable; and the two languages that staff are spoken to in."""
 
+import re
 import unicodedata
 from typing import Literal, TypeAlias
 
 Language: TypeAlias = Literal["zh", "en"]
+
+_MARKS = re.escape(
+    ",.!?;:~-`'\"()[]{}<>" + "、。…‥·•・‐–—―〜¡¿" + "“”‘’„‚«»‹›《》〈〉「」『』【】〔〕〖〗"
+)
+"""Sentence punctuation, quotes and brackets, as NFKC leaves them."""
+_WILD_MARKS = _MARKS.replace(r"\?", "")
+_ANY_MARK = re.compile(f"[{_MARKS}]")
+_MARK = re.compile(rf"(?<![a-z0-9])[{_MARKS}]|[{_MARKS}](?![a-z0-9])")
+_WILD_MARK = re.compile(rf"(?<![a-z0-9*?])[{_WILD_MARKS}]|[{_WILD_MARKS}](?![a-z0-9*?])")
 
 
 def normalise(text: str) -> str:
@@ -15,6 +25,18 @@ def normalise(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def without_marks(text: str, *, wild: bool = False) -> str:
+    """A normalised text without its punctuation: each mark counts as a blank.
+
+    A mark between two ASCII letters or digits stays (`3.5`, `12:30`, `wi-fi`, `a.b.com`), and so
+    does a text of nothing but marks. `wild`: `*` and `?` are wildcards, kept and taken for letters.
+    """
+    if _ANY_MARK.search(text) is None:
+        return text
+    marks = _WILD_MARK if wild else _MARK
+    return " ".join(marks.sub(" ", text).split()) or text
 
 
 def cut_bytes(text: str, limit: int) -> str:

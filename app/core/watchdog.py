@@ -13,6 +13,8 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
+from typing import Protocol
 
 from prometheus_client import Counter
 
@@ -51,6 +53,19 @@ class WatchedThread:
         return 0.0 if since is None else time.monotonic() - since
 
 
+class Witness(Protocol):
+    """Knows whose code a stack is. Asked in the watching thread, so it must not wait for the loop."""
+
+    def culprit(self, frame: FrameType) -> str | None:
+        """The plugin whose code runs in the frame or in one that called it."""
+
+    def blocked(self, culprit: str) -> None:
+        """It has stood still for a second."""
+
+    def given_up(self, culprit: str, seconds: float) -> None:
+        """The process ends right after this: what must be known afterwards is written to disk now."""
+
+
 class Watchdog:
     """Watches the loop that `run` runs in, and `others`."""
 
@@ -59,12 +74,14 @@ class Watchdog:
         ended_after: float = ENDED_AFTER_SECONDS,
         others: Sequence[WatchedThread] = (),
         end: Callable[[], None] | None = None,
+        witness: Witness | None = None,
     ) -> None:
         """`end` ends the process; a test may give its own."""
         self._ended_after = ended_after
         self._loop = WatchedThread("loop")
         self._watched = (self._loop, *others)
         self._end = end or _end_process
+        self._witness = witness
         self._stopped = threading.Event()
 
     async def run(self) -> None:
@@ -88,22 +105,32 @@ class Watchdog:
 
     def _given_up(self, one: WatchedThread) -> bool:
         silent = one.silent_seconds()
-        seconds = round(silent, 1)
         if silent < NAMED_AFTER_SECONDS:
             one.named = False
         elif not one.named:
             one.named = True
             _BLOCKED.inc()
-            _LOG.error("loop.blocked", thread=one.name, seconds=seconds, stack=_stack(one))
+            culprit = self._name(one, silent, "loop.blocked")
+            if culprit is not None and self._witness is not None:
+                self._witness.blocked(culprit)
         if silent <= self._ended_after:
             return False
-        _LOG.critical("loop.given_up", thread=one.name, seconds=seconds, stack=_stack(one))
+        culprit = self._name(one, silent, "loop.given_up")
+        if culprit is not None and self._witness is not None:
+            self._witness.given_up(culprit, silent)
         return True
 
+    def _name(self, one: WatchedThread, silent: float, event: str) -> str | None:
+        """Logs where the thread is right now, and gives the plugin whose code that is."""
+        frame = sys._current_frames().get(one.thread_id)  # the only way to see it
+        culprit = self._witness.culprit(frame) if self._witness and frame else None
+        told = {} if culprit is None else {"plugin": culprit}
+        _LOG.error(event, thread=one.name, seconds=round(silent, 1), **told, stack=_stack(frame))
+        return culprit
 
-def _stack(one: WatchedThread) -> str:
-    """Where the thread is right now, innermost call last."""
-    frame = sys._current_frames().get(one.thread_id)  # the only way to see it
+
+def _stack(frame: FrameType | None) -> str:
+    """Innermost call last."""
     return mask_text("".join(traceback.format_stack(frame)[-8:])) if frame else ""
 
 

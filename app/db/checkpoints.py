@@ -76,16 +76,20 @@ class Checkpointer:
         connection.close()
 
     def _round(self, connection: sqlite3.Connection) -> None:
-        length = 0
+        length = blocked = 0
         for _ in range(PASSES):
-            length, before = move(connection), length
+            before = length
+            length, blocked = move(connection)
             if length - before < SMALL_FRAMES:
                 break
-        if length >= RESTART_FRAMES:
+        # What a reader stands in the way of is left to a later round: gone the moment after, it would
+        # leave all of that to the writer.
+        if length >= RESTART_FRAMES and blocked < SMALL_FRAMES:
             self._finish()
 
 
-def move(connection: sqlite3.Connection) -> int:
-    """Moves what no reader stands in the way of; the length of the log in pages, -1 without one."""
-    _busy, length, _moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    return int(length)
+def move(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Moves what no reader stands in the way of; the length of the log in pages, -1 without one, and
+    how many of them were left."""
+    _busy, length, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(length), int(length) - int(moved)

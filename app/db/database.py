@@ -89,10 +89,6 @@ class Database(ABC):
         return ()
 
     @abstractmethod
-    async def checkpoint(self) -> None:
-        """Moves the write-ahead log into the file, where the database leaves that to us."""
-
-    @abstractmethod
     async def close(self) -> None: ...
 
 
@@ -251,8 +247,8 @@ class SqliteDatabase(Database):
     def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
         self._check_file()
         if self._writing is None:
-            connection = self._engine.connect()  # and its log, which the next line looks for
-            self._checkpointer.open()
+            connection = self._engine.connect()
+            self._checkpointer.open()  # after it, which makes the file one with a log
             self._writing = connection
         with self._writing.begin():
             tx = SqliteTx(self._writing)
@@ -268,9 +264,7 @@ class SqliteDatabase(Database):
                 raw: Any = self._writing.connection.driver_connection
                 move(raw)
 
-        with suppress(
-            sqlite3.Error, TimeoutError
-        ):  # closed, in trouble, or held up: the next round
+        with suppress(sqlite3.Error, TimeoutError):  # closed, in trouble, held up: the next round
             self._thread.submit(finish, urgent=True).result(FINISH_SECONDS)
 
     def _check_file(self) -> None:
@@ -296,18 +290,6 @@ class SqliteDatabase(Database):
             self._opened.append(connection)
         with connection.begin():
             return run_inline(work(SqliteTx(connection)))
-
-    async def checkpoint(self) -> None:  # nothing to do where the server sees to it
-        """On a connection of its own and PASSIVE: it waits for nobody and nobody waits for it."""
-        await asyncio.get_running_loop().run_in_executor(self._readers, self._checkpoint)
-
-    def _checkpoint(self) -> None:
-        self._check_file()
-        connection = sqlite3.connect(make_url(self.url).database or "")
-        try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        finally:
-            connection.close()
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -394,18 +376,17 @@ class PostgresDatabase(Database):
             tx = await self._started(connection)
             try:
                 async with asyncio.timeout(self._seconds):
-                    return await Watched(work(tx), tx)
+                    result = await Watched(work(tx), tx)
+                    await tx.settle()
             except BaseException as error:
                 await _abandon(connection, tx, error)
                 raise
+        return result
 
     async def _started(self, connection: AsyncConnection) -> PostgresTx:
         _ = await connection.begin()
         raw = await connection.get_raw_connection()
         return PostgresTx(connection, raw.driver_connection)
-
-    async def checkpoint(self) -> None:
-        """PostgreSQL does that by itself."""
 
     async def close(self) -> None:
         if self._under_way:
@@ -424,6 +405,6 @@ async def _abandon(connection: AsyncConnection, tx: PostgresTx, error: BaseExcep
     broken = driver is None or driver.closed or cut_off
     if broken:
         await connection.invalidate()
-    else:
-        await tx.give_up()
+    await tx.give_up()
+    if not broken:
         await connection.rollback()

@@ -31,15 +31,18 @@ class EffectKinds:
         self._known = {kind.kind for kind in self._kinds}
 
     async def apply(self, tx: Tx, requests: Sequence[Effect]) -> list[Reply | None]:
-        """Applies all, kind by kind; what each says, in the order asked.
+        """Applies all, kind by kind; what each says, in the order asked. One that a later one
+        `settles` anew is not applied and says nothing.
 
         Raises `ValueError` for an effect of a kind nobody registered.
         """
         places: dict[str, list[int]] = defaultdict(list)
+        last = {effect.settles: place for place, effect in enumerate(requests)}
         for place, effect in enumerate(requests):
             if effect.kind not in self._known:
                 raise ValueError(f"no effect kind {effect.kind!r} is registered")
-            places[effect.kind].append(place)
+            if effect.settles is None or last[effect.settles] == place:
+                places[effect.kind].append(place)
         said: list[Reply | None] = [None] * len(requests)
         for kind in self._kinds:
             where = places.get(kind.kind)

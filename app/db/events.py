@@ -43,6 +43,8 @@ class EventCursor(Base):
     consumer: Mapped[str] = mapped_column(String(64), primary_key=True)
     tx: Mapped[int] = mapped_column(BigInteger)
     id: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime | None] = mapped_column(Utc)
+    """Up to when everything has been taken."""
 
 
 _INSERT = hot_insert(

@@ -7,14 +7,14 @@ lock. Which statement takes which lock is told in `docs/scaling.md`.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import CheckViolation, LockNotAvailable
 
 from app.core.errors import Unavailable
 from app.core.ids import first_id, moment_of
@@ -24,6 +24,8 @@ AHEAD = 2
 """Months cut before they come."""
 STEP = 500
 """Rows moved in one transaction."""
+PASSES = 20
+"""Over what was written during the pass before; each has less to do."""
 LOCK_MS = 200
 """The longest that anybody waits behind us for a lock that we wait for; a delivery waits up to 2 s."""
 TRIES = 60
@@ -34,6 +36,9 @@ _LOCK = 7_166_510_938
 """An arbitrary number: one at a time, over all processes."""
 _END = (1 << 63) - 1
 """Above every id."""
+_GONE, _NEW = "_gone", "_new"
+"""Of tables taken out, and of those that are to be put in. No other loose table is touched: somebody
+may have put a month aside by hand."""
 _BOUND = re.compile(r"FROM \('?(\w+)'?\) TO \('?(\w+)'?\)")
 
 
@@ -55,6 +60,16 @@ class Part:
 
     def covers(self, month: Month) -> bool:
         return self.low <= month.low and month.high <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A partition that was taken out of its table."""
+
+    table: str
+    partition: str
+    """Its name when it was in."""
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,7 @@ class Partitions:
         self._connection = connection
         self._table = table
         self._default = f"{table}_default"
+        self._check = f"{table}_cut"
 
     async def look(self) -> Look:
         found = await self._all(
@@ -111,22 +127,43 @@ class Partitions:
         Rows that came while their month was missing get a partition first.
         """
         await self._clear()
-        made = await self._settle(now)
-        for month in (await self.look()).missing(now):
-            await self._attach(month)
-            made.append(self.name(month))
+        made: list[str] = []
+        for left in reversed(range(TRIES)):
+            made += await self._settle(now)
+            try:
+                await self._cut_missing(now, made)
+            except CheckViolation:  # the first row of a month came between
+                if not left:
+                    raise
+            else:
+                break
         return made
 
-    async def drop(self, part: Part) -> int:
-        """Throws a partition away; how many rows that were."""
-        rows = await self._all(f"SELECT count(*) FROM {part.name}")
-        gone = self._doomed(part.name)
+    async def _cut_missing(self, now: datetime, made: list[str]) -> None:
+        for month in (await self.look()).missing(now):
+            made.append(await self._attach(month))  # noqa: PERF401  # told, though the next may fail
+
+    async def detach(self, part: Part) -> None:
+        """Takes a partition out of the table. Its rows can no longer be read, and wait in a table of
+        their own, which `detached` names, to be thrown away."""
         await self._briefly(
             f"ALTER TABLE {self._table} DETACH PARTITION {part.name}",
-            f"ALTER TABLE {part.name} RENAME TO {gone}",
+            f"ALTER TABLE {part.name} RENAME TO {self._doomed(part.name)}",
         )
-        await self._run(f"DROP TABLE {gone}")
-        return int(rows[0][0])
+
+    async def detached(self) -> list[Detached]:
+        """What was taken out and is still there, also by a run that died."""
+        names = [name for name in await self._loose(_GONE) if name != self._doomed(self._default)]
+        return [
+            Detached(
+                name, self._table + name.removeprefix(self._table + _GONE), await self._count(name)
+            )
+            for name in names
+        ]
+
+    async def discard(self, gone: Detached) -> None:
+        """Throws its rows away."""
+        await self._run(f"DROP TABLE {gone.table}")
 
     async def rows(self, part: Part) -> int:
         """About how many rows a partition has, as last analysed."""
@@ -143,7 +180,7 @@ class Partitions:
             return []
         low, high = look.gap(look.lowest)
         high = min(high, month_of(now).after().high)
-        if look.highest < high:
+        if low <= first_id(now) and look.highest < high:
             return [await self._adopt(low, high)]
         return await self._sort_out(look, now)
 
@@ -153,11 +190,12 @@ class Partitions:
 
         Until the table is exchanged its CHECK would refuse ids from `high` on, so that lies at
         least a month ahead, unless a partition takes those ids already: a run that dies here is
-        made good by any later one. Only the CHECK is read through, while everybody reads and writes.
+        made good by any later one. Nor is `low` above the ids of now. Only the CHECK is read
+        through, while everybody reads and writes.
         """
         month = month_of(moment_of(high - 1))
-        name = f"{self._table}_to_{month.year}_{month.number:02}"
-        check = f"{self._table}_cut"
+        name = await self._free(f"{self._table}_to_{month.year}_{month.number:02}")
+        check = self._check
         await self._briefly(
             f"ALTER TABLE {self._default} DROP CONSTRAINT IF EXISTS {check}",
             f"ALTER TABLE {self._default} ADD CONSTRAINT {check}"
@@ -179,22 +217,17 @@ class Partitions:
         tables exchanged at the end, so that every row can be read at any moment.
 
         Messages are only ever added, so what was copied stays equal. Rows that belong to no month
-        up to the last one ahead go into the new default.
+        up to the last one ahead go into the new default. What deliveries write during the copying
+        is copied after, so that little is left for the exchange, during which they wait.
         """
-        if look.lowest is None:
-            return []
-        horizon = month_of(now).after(AHEAD)
-        months = [
-            m for m in _months(look.lowest, horizon) if not any(p.covers(m) for p in look.parts)
-        ]
-        months = [m for m in months if await self._any(m.low, m.high)]
-        copies = {self.name(m): (m.low, m.high) for m in months}
-        rest = f"{self._default}_next"
-        ranges = {**copies, rest: (horizon.high, _END)}
-        settled = first_id(now - SETTLED)
+        ranges = await self._ranges(look, now)
+        rest = self._new(self._default)
+        copies = {name: bounds for name, bounds in ranges.items() if name != rest}
         for name, (low, high) in ranges.items():
-            await self._copy(name, low, min(high, settled) if low < settled else low)
+            await self._make(name, low, high)
+        settled = await self._copy_all(ranges, now)
         gone = self._doomed(self._default)
+        named = {name: await self._free(name.replace(_NEW, "", 1)) for name in copies}
         newest = [
             f"INSERT INTO {name} SELECT * FROM {self._default}"
             f" WHERE id >= {max(low, settled)} AND id < {high}"
@@ -204,18 +237,46 @@ class Partitions:
             f"ALTER TABLE {self._table} DETACH PARTITION {self._default}",
             *newest,
             f"ALTER TABLE {self._default} RENAME TO {gone}",
-            *[self._attaching(name, low, high) for name, (low, high) in copies.items()],
+            *[
+                statement
+                for name, (low, high) in copies.items()
+                for statement in self._attaching(name, named[name], low, high)
+            ],
+            f"ALTER TABLE {rest} DROP CONSTRAINT {self._check}",
             f"ALTER TABLE {rest} RENAME TO {self._default}",
             f"ALTER TABLE {self._table} ATTACH PARTITION {self._default} DEFAULT",
         )
-        await self._run(f"DROP TABLE {gone}")
-        return list(copies)
+        await self._leave_nothing_in(gone)
+        return list(named.values())
 
-    async def _copy(self, name: str, low: int, high: int) -> None:
-        """Into a table of its own, which is made anew: an earlier try may have ended anywhere."""
-        await self._run(f"DROP TABLE IF EXISTS {name}")
-        await self._run(f"CREATE TABLE {name} (LIKE {self._table} INCLUDING ALL)")
-        after = low - 1
+    async def _ranges(self, look: Look, now: datetime) -> dict[str, tuple[int, int]]:
+        """The ids of each table to be made. Months from this one on have one also without a row:
+        the first may come meanwhile."""
+        month = month_of(now)
+        first = month if look.lowest is None else min(month, month_of(moment_of(look.lowest)))
+        horizon = month.after(AHEAD)
+        months = [m for m in _months(first, horizon) if not any(p.covers(m) for p in look.parts)]
+        months = [m for m in months if m >= month or await self._any(m.low, m.high)]
+        ranges = {self._new(self.name(m)): (m.low, m.high) for m in months}
+        return {**ranges, self._new(self._default): (horizon.high, _END)}
+
+    async def _copy_all(self, ranges: Mapping[str, tuple[int, int]], now: datetime) -> int:
+        """Up to an id, which is given back, below which nothing is written any more."""
+        loop = asyncio.get_running_loop()
+        began, done = loop.time(), 0
+        for _ in range(PASSES):
+            settled = first_id(now - SETTLED + timedelta(seconds=loop.time() - began))
+            copied = 0
+            for name, (low, high) in ranges.items():
+                copied += await self._copy(name, max(low, done), min(high, settled))
+            done = settled
+            if copied < STEP:
+                break
+        return done
+
+    async def _copy(self, name: str, low: int, high: int) -> int:
+        """The rows of the default from `low` up to, not including, `high`; how many that were."""
+        after, copied = low - 1, 0
         while True:
             found = await self._all(
                 f"WITH step AS (INSERT INTO {name} SELECT * FROM {self._default}"
@@ -223,9 +284,23 @@ class Partitions:
                 " SELECT count(*), max(id) FROM step"
             )
             count, last = found[0]
+            copied += int(count)
             if count < STEP:
-                return
+                return copied
             after = last
+
+    async def _leave_nothing_in(self, gone: str) -> None:
+        """Drops what was the default, after a look for rows that were not copied: one that was
+        committed long after its id was made."""
+        missing = f"NOT EXISTS (SELECT FROM {self._table} AS t WHERE t.id = g.id)"
+        found = await self._all(f"SELECT g.id FROM {gone} AS g WHERE {missing}")
+        for start in range(0, len(found), STEP):
+            step = ", ".join(str(row[0]) for row in found[start : start + STEP])
+            await self._run(
+                f"INSERT INTO {self._table} SELECT * FROM {gone} AS g"
+                f" WHERE g.id IN ({step}) AND {missing}"
+            )
+        await self._run(f"DROP TABLE {gone}")
 
     async def _any(self, low: int, high: int) -> bool:
         found = await self._all(
@@ -235,36 +310,73 @@ class Partitions:
 
     # --- statements ------------------------------------------------------------------------------
 
-    async def _attach(self, month: Month) -> None:
+    async def _attach(self, month: Month) -> str:
         """An empty partition. The default is empty too, or nearly, so that reading it is nothing."""
-        name = self.name(month)
-        await self._run(
-            f"DROP TABLE IF EXISTS {name}"
-        )  # made, and not attached, by a run that died
-        await self._run(f"CREATE TABLE {name} (LIKE {self._table} INCLUDING ALL)")
-        await self._briefly(self._attaching(name, month.low, month.high))
+        name = await self._free(self.name(month))
+        new = self._new(self.name(month))
+        await self._make(new, month.low, month.high)
+        await self._briefly(*self._attaching(new, name, month.low, month.high))
+        return name
 
-    def _attaching(self, name: str, low: int, high: int) -> str:
-        return (
-            f"ALTER TABLE {self._table} ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})"
+    async def _make(self, new: str, low: int, high: int) -> None:
+        """A table to be attached, made anew: an earlier try may have ended anywhere. Its CHECK spares
+        reading it through at the end."""
+        await self._run(f"DROP TABLE IF EXISTS {new}")
+        await self._run(
+            f"CREATE TABLE {new} (LIKE {self._table} INCLUDING ALL,"
+            f" CONSTRAINT {self._check} CHECK (id >= {low} AND id < {high}))"
         )
 
+    def _attaching(self, new: str, name: str, low: int, high: int) -> list[str]:
+        return [
+            f"ALTER TABLE {new} RENAME TO {name}",
+            f"ALTER TABLE {self._table} ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
+            f"ALTER TABLE {name} DROP CONSTRAINT {self._check}",
+        ]
+
     async def _clear(self) -> None:
-        """What earlier runs detached and did not live to drop."""
+        """What earlier runs did not live to finish."""
+        doomed = self._doomed(self._default)
+        if doomed in await self._loose(_GONE):
+            await self._leave_nothing_in(doomed)
+        for name in await self._loose(_NEW):
+            await self._run(f"DROP TABLE {name}")
+        left = await self._all(
+            f"SELECT FROM pg_constraint WHERE conrelid = '{self._default}'::regclass"
+            f" AND conname = '{self._check}'"
+        )
+        if left:
+            await self._briefly(f"ALTER TABLE {self._default} DROP CONSTRAINT {self._check}")
+
+    async def _loose(self, prefix: str) -> list[str]:
+        """Tables of ours that are no partitions."""
         found = await self._all(
             "SELECT relname FROM pg_class WHERE relkind = 'r' AND NOT relispartition"
             f" AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = '{self._table}'::regclass)"
-            f" AND relname LIKE '{self._table}\\_gone\\_%'"
+            f" AND starts_with(relname, '{self._table}{prefix}_') ORDER BY relname"
         )
-        for (name,) in found:
-            await self._run(f"DROP TABLE {name}")
+        return [row[0] for row in found]
+
+    async def _free(self, wanted: str) -> str:
+        """A name that nobody's table has: this one, or one like it."""
+        name, number = wanted, 1
+        while (await self._all(f"SELECT to_regclass('{name}') IS NOT NULL"))[0][0]:
+            number += 1
+            name = f"{wanted}_{number}"
+        return name
+
+    async def _count(self, name: str) -> int:
+        return int((await self._all(f"SELECT count(*) FROM {name}"))[0][0])
 
     def name(self, month: Month) -> str:
         """Of the partition of a month."""
         return f"{self._table}_{month.year}_{month.number:02}"
 
     def _doomed(self, name: str) -> str:
-        return f"{self._table}_gone_{name.removeprefix(self._table + '_')}"
+        return self._table + _GONE + name.removeprefix(self._table)
+
+    def _new(self, name: str) -> str:
+        return self._table + _NEW + name.removeprefix(self._table)
 
     async def _all(self, statement: str) -> Sequence[Any]:
         cursor = await self._connection.execute(statement.encode())
@@ -322,8 +434,8 @@ def _part(name: str, bound: str) -> Part:
     )
 
 
-def _months(lowest: int, last: Month) -> list[Month]:
-    month, found = month_of(moment_of(lowest)), []
+def _months(month: Month, last: Month) -> list[Month]:
+    found = []
     while month <= last:
         found.append(month)
         month = month.after()

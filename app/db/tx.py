@@ -109,6 +109,12 @@ class Tx(ABC):
         if expected is not None and touched != expected:
             raise RowsMissed
 
+    async def settle(self) -> None:  # noqa: B027  # nothing to wait for where puts are done at once
+        """Waits for the answers of everything put, and raises what went wrong with it.
+
+        Reads and the commit do so themselves: for who wants to know whose failure it is.
+        """
+
 
 class SqliteTx(Tx):
     """Never suspends: it lives in the writer's or a reader's own thread."""
@@ -181,7 +187,6 @@ class PostgresTx(Tx):
         await self._alone(cursor.execute(rowset.text, rowset.values(rows)))
 
     async def settle(self) -> None:
-        """Waits for the answers of everything put, and looks at them."""
         if self._pipeline is None:
             return
         pipeline, self._pipeline = self._pipeline, None
@@ -191,7 +196,8 @@ class PostgresTx(Tx):
             raise RowsMissed
 
     async def give_up(self) -> None:
-        """Leaves the pipeline before a rollback, whatever its statements would say."""
+        """Leaves the pipeline before a rollback, whatever its statements would say; or after the
+        connection was closed, so that nobody finds the pipeline open later."""
         if self._pipeline is not None:
             pipeline, self._pipeline = self._pipeline, None
             with suppress(psycopg.Error):

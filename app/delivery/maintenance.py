@@ -115,7 +115,6 @@ class Maintenance:
         for name, run, minutes in (
             ("delivery.purge", self.purge, 10),
             ("delivery.tidy_outbound", self.tidy_outbound, 1),
-            ("delivery.checkpoint", self.checkpoint, 5),
         ):
             task = tasks.add(Task(name, "bulk", run, timeout_seconds=600))
             timetable.every(name, task, minutes=minutes)
@@ -177,9 +176,6 @@ class Maintenance:
                 await self._outbox.drain_soon(tx, {follower: account})
 
             await self._database.transaction(restart)
-
-    async def checkpoint(self, ctx: TaskContext) -> None:
-        await self._database.checkpoint()
 
 
 def _all(statement: Hot, params: dict[str, Any]) -> Callable[[Tx], Coroutine[Any, Any, list[Any]]]:

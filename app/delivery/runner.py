@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.core.blame import in_words
 from app.core.clock import Clock, to_millis
 from app.core.log import get_logger
 from app.core.rng import Rng
@@ -20,7 +21,7 @@ from app.delivery.finishing import Finisher
 from app.delivery.jobs import LEASE_SECONDS, Claimed, Jobs
 from app.delivery.retry import job_delay
 from app.delivery.schedule import Timetable
-from app.delivery.tasks import QUEUES, Again, GiveUp, Tasks
+from app.delivery.tasks import QUEUES, Again, GiveUp, NotNow, Tasks
 from app.delivery.work import LeaseLost, TaskContext
 
 __all__ = ["LeaseLost", "Runner", "TaskContext"]
@@ -277,7 +278,7 @@ class Runner:
         )
         started = self._clock.monotonic()
         try:
-            task = self._tasks.get(job.task)
+            task = self._tasks.for_running(job.task)
             async with asyncio.timeout(task.timeout_seconds):
                 value = await task.run(context, **job.args)
         except LeaseLost as error:
@@ -292,7 +293,9 @@ class Runner:
         return (None if context.finished else Outcome(job, End.DONE)), value
 
     def _failed(self, job: Claimed, error: Exception) -> Outcome:
-        words = f"{type(error).__name__}: {error}"
+        words = in_words(error)
+        if isinstance(error, NotNow):
+            return self._postponed(job, error)
         last = isinstance(error, GiveUp) or job.attempt >= job.max_attempts
         _LOG.warning(
             "jobs.try_failed",
@@ -313,6 +316,11 @@ class Runner:
         )
         run_at = to_millis(self._clock.now()) + int(seconds * 1000)
         return Outcome(job, End.BACK, words, run_at=run_at)
+
+    def _postponed(self, job: Claimed, why: NotNow) -> Outcome:
+        metrics.JOBS.labels(job.queue, "put_back").inc()
+        run_at = to_millis(self._clock.now()) + int(why.seconds * 1000)
+        return Outcome(job, End.BACK, str(why), run_at=run_at, uncounted=True)
 
     # --- keeping and ending -----------------------------------------------------------------------
 

@@ -27,6 +27,14 @@ class Again(Exception):
         self.seconds = seconds
 
 
+class NotNow(Exception):
+    """Raised by a task that cannot be tried at present: run again after `seconds`; counts as no try."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A handler `async run(ctx, **args)` and its rules."""
@@ -49,6 +57,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
+        self._stand_ins: dict[str, Task] = {}
 
     def task(
         self,
@@ -80,6 +89,18 @@ class Tasks:
             return self._tasks[name]
         except KeyError:
             raise UnknownTask(name) from None
+
+    def stand_in(self, prefix: str, task: Task) -> None:
+        """Jobs of unknown names that begin so are run by `task` instead of failing."""
+        self._stand_ins[prefix] = task
+
+    def for_running(self, name: str) -> Task:
+        """As `get`, or what stands in for it."""
+        if name not in self._tasks:
+            for prefix, task in self._stand_ins.items():
+                if name.startswith(prefix):
+                    return task
+        return self.get(name)
 
     def names(self) -> list[str]:
         return sorted(self._tasks)

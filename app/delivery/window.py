@@ -86,9 +86,10 @@ def reserve_of(bucket: str, *, automatic: bool, reserve: int = BOT_RESERVE) -> i
 
 def is_fresh(row: WindowRow, at: datetime) -> bool:
     """Whether a contact at `at` would open nothing that this grant does not already give."""
-    _, life = QUOTAS[Grant(row.bucket)]
+    quota, life = QUOTAS[Grant(row.bucket)]
     return (
         row.used == 0
+        and row.quota == quota
         and life > STILL_FRESH
         and row.granted_at <= at < row.granted_at + STILL_FRESH
         and row.expires_at == row.granted_at + life

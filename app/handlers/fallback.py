@@ -6,6 +6,7 @@ from app.conversation.router import Router
 from app.core.decisions import Decision, Snapshot
 from app.core.incoming import Kind
 from app.core.replies import TextReply
+from app.engines.replies.answers import is_answer
 from app.engines.replies.options import OPTIONS
 from app.engines.replies.understanding import is_unsupported
 
@@ -17,6 +18,7 @@ SCANNED = "扫码成功。这个二维码暂时没有内容，有需要直接发
 TAPPED = "这个按钮暂时没有内容，有需要直接发消息告诉我。"
 RECEIVED = "已收到。有什么想问的，用文字告诉我会更快。"
 TIMED_OUT = "刚才的填写隔得有点久，已经结束了。如需继续，请重新开始。"
+CUT_OFF = "抱歉，刚才的填写没能接上。请稍后再回复一次，或重新开始。"
 TIMED_OUT_FOR = timedelta(hours=1)
 """After a dialogue's end, how long a message is taken for a late answer to it."""
 
@@ -61,10 +63,21 @@ def _is_late_answer(snap: Snapshot) -> bool:
     return flow.expires_at <= snap.now < flow.expires_at + TIMED_OUT_FOR
 
 
+def _is_cut_off(snap: Snapshot) -> bool:
+    """The dialogue that runs is one that this process cannot carry on: an action in it belongs to a
+    plugin that could not be loaded, or its rules are a second behind another process's."""
+    flow = snap.flow
+    if flow is None or not flow.version or flow.paused or flow.expires_at <= snap.now:
+        return False
+    return is_answer(snap.incoming)
+
+
 def _missed(snap: Snapshot) -> Decision:
     """From the second miss in a row on, the shop's contact words."""
     misses = snap.conversation.misses + 1
     first = NOT_UNDERSTOOD if snap.incoming.kind is Kind.TEXT else RECEIVED
+    if _is_cut_off(snap):
+        first = CUT_OFF
     words = first if misses < _OFTEN else NOT_UNDERSTOOD_AGAIN
     if misses >= _OFTEN and snap.account.contact:
         words = f"{words}\n{snap.account.contact}"

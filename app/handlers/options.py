@@ -4,20 +4,22 @@ from dataclasses import replace
 
 from app.conversation.filters import InFlow
 from app.conversation.router import Decide, Router
-from app.core.decisions import Decision, Snapshot
+from app.core.decisions import Decision, Pass, Snapshot
 from app.engines.replies.options import OPTIONS, tapped
 
 
 def router(*then: Decide) -> Router:
-    """`then` are asked in order what they say to the option."""
+    """`then` are asked in order what they say to the option; one of a plugin that fails is passed
+    over as ever."""
     routes = Router("options")
-
-    @routes.decide(InFlow(OPTIONS))
-    def option(snap: Snapshot) -> Decision | None:
-        incoming = tapped(snap)
-        if incoming is None:
-            return None
-        meant = replace(snap, incoming=incoming)
-        return next((said for decide in then if (said := decide(meant)) is not None), None)
-
+    for decide in then:
+        routes.decide(InFlow(OPTIONS))(_meant(decide))
     return routes
+
+
+def _meant(decide: Decide) -> Decide:
+    def option(snap: Snapshot) -> Decision | Pass | None:
+        incoming = tapped(snap)
+        return None if incoming is None else decide(replace(snap, incoming=incoming))
+
+    return option

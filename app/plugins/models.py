@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, Utc
+from app.db.base import Base, Json, Utc
 
 
 class PluginRow(Base):
@@ -16,6 +16,10 @@ class PluginRow(Base):
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
     failures: Mapped[int] = mapped_column(Integer)
     """Since it was last switched on."""
+    blocks: Mapped[int] = mapped_column(Integer)
+    """How often it took a process down by blocking it, since it was last switched on."""
+    recent: Mapped[object] = mapped_column(Json)
+    """Milliseconds of the latest failures, as many as the threshold asks for, the oldest first."""
     last_failure: Mapped[str | None] = mapped_column(String(500))
     last_failure_at: Mapped[datetime | None] = mapped_column(Utc)
     disabled_at: Mapped[datetime | None] = mapped_column(Utc)

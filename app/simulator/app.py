@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
@@ -34,15 +35,18 @@ def create_simulator(
     prefix: str = "/simulator",
     product_time_url: str = "",
     timing: Timing | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """An application to be mounted at `prefix`, or wrapped by `standalone`.
 
     `store` is its own SQLite file, or None for memory. `clock` must not be one that the product
     moves: the simulator keeps its own offset. `product_url` and the read-only `trace_token` are
     what traces are asked with, `product_time_url` is told when time is moved; both may be empty.
+    `transport` is another way to the accounts' servers than the network.
     Whoever mounts it enters `running(app)` for as long as it serves; nothing is sent before.
     """
-    box = _open(store, clock, Product(product_url, trace_token, product_time_url), timing, prefix)
+    product = Product(product_url, trace_token, product_time_url)
+    box = _open(store, clock, product, timing, prefix, transport)
     app = FastAPI(
         title="WeChat in a box",
         docs_url=None,
@@ -60,7 +64,12 @@ def create_simulator(
 
 
 def _open(
-    store: Path | None, clock: Clock, product: Product, timing: Timing | None, prefix: str
+    store: Path | None,
+    clock: Clock,
+    product: Product,
+    timing: Timing | None,
+    prefix: str,
+    transport: httpx.AsyncBaseTransport | None,
 ) -> Box:
     world = World(Store(store), clock)
     timing = timing or Timing()
@@ -73,7 +82,7 @@ def _open(
         box.under_way.add(task)
         task.add_done_callback(box.under_way.discard)
 
-    box = Box(world, Sender(world, timing, spawn), product, Pictures(), prefix)
+    box = Box(world, Sender(world, timing, spawn, transport), product, Pictures(), prefix)
     return box
 
 
@@ -116,6 +125,11 @@ def moved_seconds(app: FastAPI) -> float:
     """How far time has been moved, also before a restart."""
     box: Box = app.state.box
     return box.world.offset_seconds
+
+
+def move_time(app: FastAPI, seconds: float) -> None:
+    """Moves the simulator's time alone; for whoever moves the product's clock along."""
+    app.state.box.world.advance(seconds)
 
 
 def standalone(app: FastAPI) -> Starlette:

@@ -13,5 +13,10 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def http_client(**options: Any) -> httpx.AsyncClient:
+def http_client(
+    transport: httpx.AsyncBaseTransport | None = None, **options: Any
+) -> httpx.AsyncClient:
+    """`transport` is another way than the network, such as straight into an application."""
+    if transport is not None:
+        return httpx.AsyncClient(trust_env=False, transport=transport, **options)
     return httpx.AsyncClient(trust_env=False, verify=_tls(), **options)

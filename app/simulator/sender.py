@@ -46,7 +46,13 @@ class _Request:
 class Sender:
     """Sends each delivery by a task of its own: as on the platform, two may overlap."""
 
-    def __init__(self, world: World, timing: Timing, spawn: Spawn) -> None:
+    def __init__(
+        self,
+        world: World,
+        timing: Timing,
+        spawn: Spawn,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._world = world
         self._timing = timing
         self._spawn = spawn
@@ -54,6 +60,7 @@ class Sender:
         # A connection for each request: a kept one that the server has just closed would look like
         # an attempt that failed.
         self._http = http_client(
+            transport,
             headers=_HEADERS,
             timeout=None,  # the deadline covers the whole attempt
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),

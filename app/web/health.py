@@ -54,7 +54,7 @@ async def healthz() -> Response:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """200 or 503, with every part by name; an account that cannot be used is told but not red."""
+    """200 or 503, with every part by name; an account or plugin that cannot be used is told but not red."""
     parts = await look(services(request))
     ready = not any(part.problem and part.red for part in parts.values())
     insider = _is_insider(request)
@@ -112,6 +112,7 @@ async def look(runtime: Runtime) -> dict[str, Part]:
         "worker": Part(worker, red=runtime.settings.role != "web"),
         **{name: Part(check()) for name, check in runtime.checks.items()},
         "accounts": Part("; ".join(str(problem) for problem in broken) or None, red=False),
+        "plugins": Part(runtime.plugins.problem(), red=False),
     }
 
 

@@ -21,7 +21,9 @@ from app.web.errors import fault
 WEBHOOK = "/wechat/"
 API = "/api/"
 API_BODY_BYTES = 4 * 1024 * 1024
-"""Room for an import of 10,000 rules."""
+IMPORT = "/api/v1/replies/import"
+IMPORT_BODY_BYTES = 8 * 1024 * 1024
+"""Room for a book of 10,000 rules, whichever way it is written."""
 CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -128,21 +130,22 @@ class House:
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Raises the exception for 413 as soon as more than `API_BODY_BYTES` came or are announced.
+    """Raises the exception for 413 as soon as more came, or is announced, than the call may bring.
 
     It is the framework's own, which it lets through where it reads a body.
     """
     announced = Headers(scope=scope).get("content-length", "")
     most = int(announced) if announced.isdecimal() else 0
+    limit = IMPORT_BODY_BYTES if scope["path"] == IMPORT else API_BODY_BYTES
     came = 0
 
     async def receive_at_most() -> Message:
         nonlocal came
-        if most > API_BODY_BYTES:
+        if most > limit:
             raise HTTPException(413)
         message = await receive()
         came += len(message.get("body", b""))
-        if came > API_BODY_BYTES:
+        if came > limit:
             raise HTTPException(413)
         return message
 

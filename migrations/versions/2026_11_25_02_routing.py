@@ -24,6 +24,9 @@ def upgrade() -> None:
         "flow_state",
         sa.Column("paused", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
+    op.add_column(
+        "flow_state", sa.Column("misses", sa.SmallInteger(), nullable=False, server_default="0")
+    )
     # Answers have no key: half of the index was nothing.
     op.drop_index("ix_cs_message_receipt_key", "cs_message")
     op.create_index(
@@ -72,6 +75,8 @@ def upgrade() -> None:
         sa.Column("last_at", Utc(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "what", "target_id", "day", name="pk_rp_tally"),
     )
+    op.create_index("ix_rp_tally_day", "rp_tally", ["day"], unique=False)
+    op.add_column("event_cursor", sa.Column("at", Utc(), nullable=True))
     op.create_table(
         "rp_miss",
         sa.Column("account_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -89,6 +94,8 @@ def upgrade() -> None:
         "plugin",
         sa.Column("name", sa.String(length=60), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("blocks", sa.Integer(), nullable=False),
+        sa.Column("recent", Json(), nullable=False),
         sa.Column("last_failure", sa.String(length=500), nullable=True),
         sa.Column("last_failure_at", Utc(), nullable=True),
         sa.Column("disabled_at", Utc(), nullable=True),

@@ -49,7 +49,7 @@ class Setup:
         if self.grown:
             parts.append("grown")
         if self.beside:
-            parts.append(f"beside {self.beside}")
+            parts.append(self.beside)
         return " · ".join(part for part in parts if part)
 
 

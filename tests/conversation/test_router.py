@@ -90,7 +90,7 @@ class TestRouting:
 
     def test_nobody_is_a_value(self) -> None:
         assert Routing([Router("empty")]).decide(text("hi")) == Decision(
-            missed=True, why={"handler": None}
+            missed=True, why={"handler": None, "missed": True}
         )
 
     def test_an_apart_handler_is_named_in_the_decision(self) -> None:

@@ -1,7 +1,7 @@
 """The table of messages cut by months, on PostgreSQL, with rows on both sides of every border."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -155,7 +155,11 @@ async def test_dropping_a_month_takes_that_month(server: Server, parts: Partitio
     whole = (await parts.look()).whole_before(DECEMBER.low)
     assert [part.name for part in whole] == [f"{TABLE}_2026_11"]
     assert (await parts.look()).whole_before(DECEMBER.low - 1) == []
-    assert await parts.drop(whole[0]) == 2
+    await parts.detach(whole[0])
+    (gone,) = await parts.detached()
+    assert (gone.partition, gone.rows) == (f"{TABLE}_2026_11", 2)
+    await parts.discard(gone)
+    assert await parts.detached() == []
     assert await server.places() == {DECEMBER.low: "2026_12"}
     assert "2026_11" not in await server.tables()
 
@@ -164,8 +168,9 @@ async def test_a_run_that_died_is_made_good(server: Server, parts: Partitions) -
     await server.say([OCTOBER.low])
     await server.run(
         f"ALTER TABLE {TABLE}_default ADD CONSTRAINT {TABLE}_cut CHECK (id >= 0 AND id < 99) NOT VALID",
-        f"CREATE TABLE {TABLE}_2027_01 (LIKE {TABLE})",
-        f"CREATE TABLE {TABLE}_gone_2025_01 (LIKE {TABLE})",
+        f"CREATE TABLE {TABLE}_new_2027_01 (LIKE {TABLE})",
+        f"CREATE TABLE {TABLE}_gone_default (LIKE {TABLE})",
+        f"INSERT INTO {TABLE}_gone_default SELECT * FROM {TABLE}",
     )
     await parts.cut(NOW)
     await server.say([first_id(NOW)])
@@ -212,3 +217,97 @@ async def test_a_cut_that_never_gets_its_lock_says_so(
         with pytest.raises(PartitionsBusy):
             await parts.cut(NOW)
     assert list(await server.places()) == [OCTOBER.low]
+
+
+# --- what happens in between ----------------------------------------------------------------------
+
+
+class Interrupted(Partitions):
+    """Others write just after a step of a kind was made, once."""
+
+    def between(self, step: str, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        made = getattr(self, step)
+
+        async def stepped(*given: Any) -> Any:
+            setattr(self, step, made)
+            done = await made(*given)
+            await meanwhile()
+            return done
+
+        setattr(self, step, stepped)
+
+
+@pytest.fixture
+async def interrupted(server: Server) -> AsyncIterator[Interrupted]:
+    async with await psycopg.AsyncConnection.connect(server.url, autocommit=True) as connection:
+        yield Interrupted(connection, TABLE)
+
+
+async def test_the_first_row_of_a_month_comes_while_others_are_sorted_out(
+    server: Server, interrupted: Interrupted
+) -> None:
+    """At midnight, when this month is missing and has no row yet."""
+    old, far = OCTOBER.low, first_id(datetime(2031, 1, 1, tzinfo=UTC))
+    await server.say([old, far])
+    interrupted.between("_copy", lambda: server.say([first_id(NOW)]))
+    await interrupted.cut(NOW)
+    assert await server.places() == {old: "2026_10", first_id(NOW): "2026_11", far: "default"}
+
+
+async def test_a_row_that_is_committed_late_is_not_left_behind(
+    server: Server, interrupted: Interrupted
+) -> None:
+    old, far = OCTOBER.low, first_id(datetime(2031, 1, 1, tzinfo=UTC))
+    late = [OCTOBER.low + 7, first_id(datetime(2025, 2, 3, tzinfo=UTC))]
+    await server.say([old, far])
+    interrupted.between("_copy", lambda: server.say(late))
+    await interrupted.cut(NOW)
+    places = await server.places()
+    assert set(places) == {old, far, *late}
+    assert places[late[0]] == "2026_10"
+    assert not [t for t in await server.tables() if "gone" in t or "new" in t]
+
+
+async def test_the_first_row_of_a_month_comes_before_its_partition(
+    server: Server, interrupted: Interrupted
+) -> None:
+    interrupted.between("_settle", lambda: server.say([first_id(NOW), DECEMBER.low]))
+    assert await interrupted.cut(NOW) == [f"{TABLE}_to_2026_12", f"{TABLE}_2027_01"]
+    assert set((await server.places()).values()) == {"to_2026_12"}
+
+
+async def test_a_check_that_a_dead_run_left_refuses_nothing_later(
+    server: Server, parts: Partitions
+) -> None:
+    """Also when nothing is left that it was made for."""
+    await server.run(
+        f"ALTER TABLE {TABLE}_default ADD CONSTRAINT {TABLE}_cut CHECK (id < {JANUARY.low}) NOT VALID"
+    )
+    await parts.cut(NOW)
+    far = first_id(datetime(2031, 1, 1, tzinfo=UTC))
+    await server.say([far])
+    assert await server.places() == {far: "default"}
+
+
+async def test_this_month_is_never_refused_while_the_default_is_cut(
+    server: Server, interrupted: Interrupted
+) -> None:
+    """This month is missing below one that is there; a clock was a month ahead."""
+    await interrupted.cut(DECEMBER.start)
+    await server.run(f"DROP TABLE {TABLE}_2027_01", f"DROP TABLE {TABLE}_2027_02")
+    await server.say([JANUARY.low])
+    interrupted.between("_briefly", lambda: server.say([first_id(NOW)]))
+    await interrupted.cut(NOW)
+    places = await server.places()
+    assert places == {first_id(NOW): "2026_11", JANUARY.low: "2027_01"}
+
+
+async def test_what_others_detached_is_left_alone(server: Server, parts: Partitions) -> None:
+    """An archive by hand keeps its name, and its rows."""
+    await parts.cut(NOW)
+    await server.say([DECEMBER.low])
+    await server.run(f"ALTER TABLE {TABLE} DETACH PARTITION {TABLE}_2026_12")
+    assert await parts.cut(NOW) == [f"{TABLE}_2026_12_2"]
+    assert await server.all(f"SELECT id FROM {TABLE}_2026_12") == [(DECEMBER.low,)]
+    await server.say([DECEMBER.low])
+    assert await server.places() == {DECEMBER.low: "2026_12_2"}

@@ -47,8 +47,8 @@ async def test_what_is_kept_for_a_time_goes_after_it(post: Post) -> None:
     post.clock.advance(days=7)
     young = [Event(1, "test.young", "x", 1)]
     await post.database.transaction(lambda tx: post.events.emit(tx, young))
-    assert await timetable.tick() == 3
-    assert await post.work.runner.drain() == 3
+    assert await timetable.tick() == 2
+    assert await post.work.runner.drain() == 2
     assert [r.key for r in await read_all(post.database, Receipt, Receipt.key)] == ["young"]
     assert [r.kind for r in await read_all(post.database, EventRow, EventRow.id)] == ["test.young"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from app.conversation.forgetting import FLOWS, FLOWS_KEPT
+from app.conversation.forgetting import DIALOGUES, DIALOGUES_KEPT
 from app.conversation.models import FlowStateRow
 from app.core.ids import first_id
 from app.db.audit import Audit, AuditRow
@@ -110,9 +110,9 @@ async def test_dialogues_go_a_week_after_their_end(post: Post) -> None:
             "updated_at": now,
         }
 
-    rows = [dialogue(1, FLOWS_KEPT), dialogue(2, FLOWS_KEPT - timedelta(seconds=1))]
+    rows = [dialogue(1, DIALOGUES_KEPT), dialogue(2, DIALOGUES_KEPT - timedelta(seconds=1))]
     await post.database.transaction(lambda tx: tx.many(insert(FlowStateRow), rows))
-    lines = await Expired(FLOWS, FLOWS_KEPT, post.database, post.clock.now).run()
+    lines = await Expired(DIALOGUES, DIALOGUES_KEPT, post.database, post.clock.now).run()
     assert [line.en for line in lines] == ["flow_state: delete 1 rows over for 7 days"]
     left = await read_all(post.database, FlowStateRow, FlowStateRow.follower_id)
     assert [row.follower_id for row in left] == [2]

@@ -93,7 +93,7 @@ class Shop(Book):
     def current(self, account_id: AccountId) -> Any:
         return self.compiled
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
         return self.compiled.flows.get(name)
 
 
@@ -305,3 +305,24 @@ class TestFallback:
 def test_the_same_snapshot_is_always_decided_alike() -> None:
     snap = snapshot("咖啡")
     assert routing.decide(snap) == routing.decide(replace(snap))
+
+
+class TestFlowsThatCannotBeCarriedOn:
+    """Their plugin was not loaded, or another process knows a newer book."""
+
+    def test_say_so_and_wait(self) -> None:
+        decision = decide("2", flow=replace(running(flow="修车"), version=77))
+        assert said(decision) == fallback.CUT_OFF
+        assert decision.flow is KEEP
+        assert (decision.missed, decision.why["cut_off"]) == (True, "修车")
+
+    def test_rules_are_asked_meanwhile(self) -> None:
+        assert (
+            said(decide("营业时间", flow=replace(running(flow="修车"), version=77))) == "九点到九点"
+        )
+
+    def test_a_tap_is_answered_as_ever(self) -> None:
+        tapped = Incoming(Kind.MENU, key="none")
+        assert (
+            said(decide(tapped, flow=replace(running(flow="修车"), version=77))) == fallback.TAPPED
+        )

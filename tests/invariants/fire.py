@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.invariants.dialogue import in_dialogue
 from tests.wire import Sender, openid
 
 FOLLOWERS = 300
@@ -97,7 +98,10 @@ class Log:
 
 
 class Fire:
-    """Sends `deliveries` numbered texts of 300 followers while processes are killed `kills` times."""
+    """Sends `deliveries` numbered texts of 300 followers while processes are killed `kills` times.
+
+    Every other follower is in a dialogue.
+    """
 
     def __init__(self, servers: list[Server], deliveries: int, kills: int, seed: int) -> None:
         self.servers = servers
@@ -131,7 +135,9 @@ class Fire:
             await self._deliver(self._next)
 
     async def _deliver(self, number: int) -> None:
-        xml = self.sender.text(openid(number % FOLLOWERS), f"w{number}", datetime.now(UTC), number)
+        follower = number % FOLLOWERS
+        words = f"f{number}" if in_dialogue(follower) else f"w{number}"
+        xml = self.sender.text(openid(follower), words, datetime.now(UTC), number)
         chance = self.rng.random()
         self.log.in_flight += 1
         try:

@@ -1,4 +1,4 @@
-"""The intake, and three that are broken on purpose. Each break must be noticed by the kill test.
+"""The intake, and four that are broken on purpose. Each break must be noticed by the kill test.
 
 The pauses only widen a gap that is there without them.
 """
@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from app.conversation.delivery import Answer, Delivery, ReceiptKey
 from app.conversation.intake import Intake
+from app.conversation.state import FlowChange, write_flows
 from app.db import receipts
 from app.db.hot import Hot, upsert
 from app.db.receipts import Receipt
@@ -19,6 +20,7 @@ from app.db.tx import Tx
 from app.db.writer import Later, Writer
 from app.engines.followers.inbound import Locked, Who
 from app.runtime import Extensions
+from tests.invariants.dialogue import Accepted, Finished
 from tests.invariants.effects import CountKind, TagKind, probe
 
 GAP_SECONDS = 0.1
@@ -80,6 +82,24 @@ def _bind(name: str) -> Any:
     return bindparam(name, type_=Receipt.__table__.c[name].type)
 
 
+class FlowsApart(Intake):
+    """(d) Where followers stand in dialogues is committed after the effects, apart."""
+
+    _moves: tuple[FlowChange, ...] = ()
+
+    async def move(self, tx: Tx, flows: Sequence[FlowChange]) -> None:
+        self._moves = tuple(flows)
+
+    async def commit(self, batch: Sequence[Delivery]) -> Sequence[Answer | Later]:
+        self._moves = ()
+        answers = await super().commit(batch)
+        await asyncio.sleep(8 * GAP_SECONDS)  # nothing but a kill in the gap shows it
+        now = self._floor.clock.now()
+        moves = self._moves
+        await self._floor.database.transaction(lambda tx: write_flows(tx, moves, now))
+        return answers
+
+
 class AnswersFirst(Intake):
     """(c) The answers leave before the commit."""
 
@@ -122,6 +142,7 @@ INTAKES: dict[str, type[Intake]] = {
     "receipt-apart": ReceiptApart,
     "read-first": ReadFirst,
     "answers-first": AnswersFirst,
+    "flows-apart": FlowsApart,
 }
 
 
@@ -129,6 +150,7 @@ def extensions(variant: str) -> Extensions:
     return Extensions(
         routers=[probe()],
         kinds=[CountKind(), TagKind()],
+        actions=[Accepted, Finished],
         intake=INTAKES[variant],
         writer=HastyWriter if variant == "answers-first" else Writer,
     )

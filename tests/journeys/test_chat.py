@@ -192,11 +192,25 @@ class TestBooking:
         assert phone.say("我想订位") == "好的，几位一起来？"
         assert "请回复一个数字" in phone.say("一大帮人")
         assert phone.say("三个人").startswith("3 位，哪一天来？")
-        summary = phone.one("text", text="明天")
+        assert phone.say("明天").startswith("留个手机号吧")
+        assert phone.say("上一步").startswith("3 位，哪一天来？")
+        assert phone.say("后天").startswith("留个手机号吧")
+        summary = phone.one("text", text="138 0013 8000")
 
         assert "3 位，座位留到整点后 15 分钟" in text_of(summary["shown"])
         assert phone.trace(summary)["why"]["outcome"] == "finished"
         assert "订过位" in phone.tags()
+
+    def test_all_in_one_message(self, phone: Phone) -> None:
+        summary = phone.one("text", text="订位 明天 3人 13800138000")
+        words = text_of(summary["shown"])
+        assert words.startswith("记下了：3人、明天（")
+        assert "3 位，座位留到整点后 15 分钟，有事打 13800138000 找您" in words
+        assert phone.trace(summary)["why"]["filled"] == ["size", "day", "phone"]
+
+    def test_a_large_party_is_asked_where_to_sit(self, phone: Phone) -> None:
+        assert phone.say("订位 12人").startswith("记下了：12人。\n12 位的话，坐哪儿好呢？")
+        assert phone.say("包间").startswith("12 位，哪一天来？")
 
     def test_it_can_be_cancelled(self, phone: Phone) -> None:
         phone.say("订位")

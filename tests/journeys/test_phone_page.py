@@ -132,6 +132,8 @@ def test_the_first_minutes(visit: Visit) -> None:
     visit.say("两位")
     visit.sees("2 位，哪一天来")
     visit.say("明天")
+    visit.sees("留个手机号吧")
+    visit.say("13800138000")
     visit.sees("座位留到整点后")
     visit.shoot("booked")
 

@@ -47,7 +47,8 @@ class TestReadyz:
         assert answer.status_code == 200
         body = answer.json()
         assert body["ready"] is True
-        assert set(body["parts"]) == {"database", "migrations", "writer", "worker", "accounts"}
+        parts = {"database", "migrations", "writer", "worker", "accounts", "plugins"}
+        assert set(body["parts"]) == parts
         assert all(part == {"ok": True, "problem": None} for part in body["parts"].values())
 
     async def test_a_database_that_is_away_is_red(

@@ -25,6 +25,7 @@ from app.engines.replies.actions import register
 from app.engines.replies.book import Book
 from app.engines.replies.models import Rule
 from app.engines.replies.service import Replies
+from app.engines.support.actions import HandOff
 from app.wechat.client import AccountApi, WechatApi
 from app.wechat.token_store import SqlTokenStore
 from app.wechat.tokens import AccountKeys, Tokens
@@ -164,7 +165,7 @@ async def _put_replies(office: Office, box: SimulatorClient, registration: Regis
 
 
 def _replies(office: Office) -> Replies:
-    actions = ActionRegistry()
+    actions = ActionRegistry([HandOff])
     register(actions, Book(office.database, actions, office.clock))
     return Replies(office.ids, office.clock, actions, Events(office.clock), office.audit)
 

@@ -227,6 +227,7 @@ def bindings() -> list[BindingInput]:
 
 
 def flows() -> list[FlowInput]:
+    big_table = {"answer": "size", "at_least": 8}
     plan = {
         "steps": [
             {
@@ -235,19 +236,30 @@ def flows() -> list[FlowInput]:
                 "minimum": 1,
                 "maximum": 20,
                 "save_as": "size",
+                "next": [{"if": big_table, "go": "room"}, {"else": "day"}],
+            },
+            {
+                "ask": "{size} 位的话，坐哪儿好呢？",
+                "expect": "choice",
+                "choices": ["包间", "大厅拼桌"],
+                "save_as": "room",
             },
             {
                 "ask": "{size} 位，哪一天来？（例如 明天、5月1日）",
                 "expect": "date",
+                "earliest": "today",
+                "latest": "+60d",
                 "save_as": "day",
             },
+            {"ask": "留个手机号吧，到了好找您。", "expect": "phone", "save_as": "phone"},
         ],
         "expires_seconds": 600,
         "cancel_words": ["取消", "不订了", "算了"],
         "finish": [
             tag("订过位"),
             say(
-                "订好了：{day}，{size} 位，座位留到整点后 15 分钟。\n要改的话回复「订位」重新来一次。"
+                "订好了：{day}，{size} 位{room}，座位留到整点后 15 分钟，有事打 {phone} 找您。\n"
+                "要改的话回复「订位」重新来一次。"
             ),
         ],
         "cancelled": "好的，先不订了，想来随时说。",

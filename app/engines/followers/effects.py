@@ -1,12 +1,12 @@
 """Effects on followers that decisions may ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from app.core.clock import Clock
 from app.core.decisions import Effect
-from app.core.ids import Ids
+from app.core.ids import FollowerId, Ids
 from app.core.replies import Reply
 from app.db.tx import Tx
 from app.engines.followers.tagging import Tagging
@@ -20,12 +20,25 @@ class TagFollower(Effect):
     key: str
     """The delivery or request that asks."""
 
+    @property
+    def settles(self) -> Hashable:
+        return _tag_of(self.follower, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class UntagFollower(Effect):
     kind: ClassVar[str] = "untag"
 
     name: str
+
+    @property
+    def settles(self) -> Hashable:
+        return _tag_of(self.follower, self.name)
+
+
+def _tag_of(follower: FollowerId, name: str) -> Hashable:
+    """Put on and taken off in one list of actions, a tag is as the last of them has it."""
+    return ("tag", follower, name)
 
 
 class TagKind:

@@ -27,7 +27,8 @@ from app.engines.replies.fields import (
     TagName,
     Title,
 )
-from app.engines.replies.flows import Flow, begin
+from app.engines.replies.flows import Flow
+from app.engines.replies.walking import begin
 
 _PREVIEW = 40
 NOT_OPEN = "抱歉，这项服务暂时没有开放。"
@@ -206,7 +207,7 @@ class UntagAction(Action):
 class FlowSource(Protocol):
     """Where flows are found by name; `Book` is one."""
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None: ...
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None: ...
 
 
 def start_flow(source: FlowSource) -> type[Action]:
@@ -216,6 +217,7 @@ def start_flow(source: FlowSource) -> type[Action]:
         """`start_flow`: asks the first question of a dialogue."""
 
         name: ClassVar[str] = "start_flow"
+        hears: ClassVar[bool] = True
         flow: FlowName
 
         def decide(self, snap: Snapshot) -> Decision:

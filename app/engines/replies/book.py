@@ -15,7 +15,7 @@ from app.db.database import Database
 from app.db.tx import Tx
 from app.engines.replies.compiled import EMPTY, Compiled, Stored, compile_book
 from app.engines.replies.flows import Flow
-from app.engines.replies.queries import read_stored, read_versions
+from app.engines.replies.queries import FLOWS_KEPT, read_stored, read_versions
 
 POLL_SECONDS = 1.0
 _LOG = get_logger(__name__)
@@ -44,16 +44,18 @@ class Book:
         """The account's rules; empty ones when it has none."""
         return self._compiled.get(account_id, EMPTY)
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
-        return self.current(account_id).flows.get(name)
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
+        """The newest of that name, 0, or the one of a state's version (`Flow.edition`)."""
+        return self.current(account_id).find_flow(name, version)
 
     def wake(self) -> None:
         """Something changed: `run` refreshes without waiting for its next second. On the loop only."""
         self._woken.set()
 
     async def on_events(self, tx: Tx, events: Sequence[Event]) -> None:
-        """Event subscriber: wakes after the commit of a change to rules, bindings or flows."""
-        if any(event.aggregate_type in ("rule", "binding", "flow") for event in events):
+        """Event subscriber: wakes after the commit of a change to rules, bindings, flows or what
+        holds for all of them."""
+        if any(event.aggregate_type in ("rule", "binding", "flow", "book") for event in events):
             tx.after_commit(self.wake)
 
     async def refresh(self, account_ids: Collection[AccountId] | None = None) -> None:
@@ -76,8 +78,9 @@ class Book:
         self, tx: Tx, account_ids: Collection[AccountId] | None
     ) -> dict[AccountId, Stored]:
         versions = await read_versions(tx)
+        since = self._clock.now() - FLOWS_KEPT
         return {
-            account_id: await read_stored(tx, account_id, version)
+            account_id: await read_stored(tx, account_id, version, flows_since=since)
             for account_id, version in versions.items()
             if (account_ids is None or account_id in account_ids)
             and version != self.current(account_id).version

@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic_core import PydanticCustomError
 from sqlalchemy import Text, cast, select
 
 from app.core.actions import ActionRegistry
 from app.core.errors import Invalid
 from app.core.ids import AccountId
+from app.core.problems import problem
 from app.db.tx import Tx
 from app.engines.replies.compiled import parse_answers
 from app.engines.replies.errors import FlowInUse
+from app.engines.replies.fields import storable
+from app.engines.replies.flows import actions_of
 from app.engines.replies.models import Binding, Flow, Rule
 
 
@@ -18,24 +22,26 @@ def stored_answers(
     answers: Sequence[Sequence[Mapping[str, Any]]], registry: ActionRegistry
 ) -> list[list[dict[str, Any]]]:
     """The answers in stored form. Raises `Invalid` for the first action that is wrong."""
-    refuse_nul(answers, "answers")
+    refuse_unstorable(answers, "answers")
     parsed = parse_answers(answers, registry)
     return [[action.written() for action in answer] for answer in parsed]
 
 
-def refuse_nul(value: object, field: str) -> None:
-    """Raises `Invalid` where U+0000 stands in a text, at whatever depth: PostgreSQL cannot keep it."""
-    if isinstance(value, str) and "\x00" in value:
-        raise Invalid(
-            field=field, problem="the character U+0000 is not allowed", chinese="不能含字符 U+0000"
-        )
+def refuse_unstorable(value: object, field: str) -> None:
+    """Raises `Invalid` where a text is not `storable`, at whatever depth."""
+    if isinstance(value, str):
+        try:
+            storable(value)
+        except PydanticCustomError as error:
+            found = {"type": error.type, "msg": error.message()}
+            raise Invalid(problem(found, "zh"), field=field, problem=problem(found, "en")) from None
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            refuse_nul(name, field)
-            refuse_nul(inner, f"{field}.{name}")
+            refuse_unstorable(name, field)
+            refuse_unstorable(inner, f"{field}.{name}")
     elif isinstance(value, list | tuple):
         for place, inner in enumerate(value):
-            refuse_nul(inner, f"{field}[{place}]")
+            refuse_unstorable(inner, f"{field}[{place}]")
 
 
 def flows_started(answers: Iterable[Iterable[Mapping[str, Any]]]) -> set[str]:
@@ -79,6 +85,6 @@ async def refuse_while_started(tx: Tx, account_id: AccountId, flow_id: int, flow
             )
         )
         for value, used_by in rows:
-            answers = [value.get("finish", [])] if isinstance(value, dict) else value
+            answers = actions_of(value) if isinstance(value, dict) else value
             if flow_name in flows_started(answers):
                 raise FlowInUse(used_by=used_by or table.__tablename__)

@@ -1,6 +1,6 @@
 """What this engine refuses."""
 
-from app.core.errors import Refusal
+from app.core.errors import NotFound, Refusal
 
 
 class VersionConflict(Refusal):
@@ -27,3 +27,17 @@ class FlowInUse(Refusal):
     code = "FLOW_IN_USE"
     zh = "「{used_by}」正在使用这个对话，请先修改"
     en = "{used_by} starts this flow; change that first"
+
+
+class NoSuchVersion(NotFound):
+    code = "NO_SUCH_VERSION"
+    zh = "没有版本 {version}（当前版本 {current}）"
+    en = "There is no version {version} (current version {current})"
+
+
+class VersionGone(Refusal):
+    """Needed for what was asked, and written before versions were kept."""
+
+    code = "VERSION_GONE"
+    zh = "版本 {version} 的内容没有记录；最早可用的是版本 {oldest}"
+    en = "What version {version} was is not on record; the oldest that can be had is {oldest}"

@@ -1,18 +1,48 @@
 """Kinds of text that staff write, with the platform's limits, for input models."""
 
+import re
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from app.wechat.limits import DESCRIPTION_BYTES, TEXT_BYTES, TITLE_BYTES, URL_BYTES
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair: JSON can spell it (`"\\ud800"`), but it is no character."""
 
-def no_nul(value: str) -> str:
-    """PostgreSQL cannot store U+0000, and nobody types it."""
+
+def storable(value: str) -> str:
+    """PostgreSQL cannot store U+0000, nor can anything say half a character in UTF-8."""
     if "\x00" in value:
         raise PydanticCustomError("nul", "the character U+0000 is not allowed")
+    if _HALF.search(value) is not None:
+        raise PydanticCustomError("half_character", "half of a surrogate pair is no character")
     return value
+
+
+def near(moment: datetime) -> datetime:
+    """Far ones have no day before or after, nor the same year in every time zone."""
+    if not 2000 <= moment.year <= 2100:
+        raise PydanticCustomError("far_moment", "a year from 2000 to 2100")
+    return moment
+
+
+def few(most: int) -> BeforeValidator:
+    """At most so many, counted before they are looked at: pydantic counts those that are right, and
+    a million wrong ones would each be told."""
+
+    def check(value: object) -> object:
+        if isinstance(value, list | tuple) and len(value) > most:
+            raise PydanticCustomError(
+                "too_long",
+                "there may be at most {max_length} of them, not {actual_length}",
+                {"max_length": most, "actual_length": len(value)},
+            )
+        return value
+
+    return BeforeValidator(check)
 
 
 def _visible(value: str) -> str:
@@ -42,7 +72,7 @@ def _web_address(value: str) -> str:
     return value
 
 
-_PLAIN = AfterValidator(no_nul)
+_PLAIN = AfterValidator(storable)
 _VISIBLE = AfterValidator(_visible)
 _ADDRESS = AfterValidator(_web_address)
 
@@ -61,3 +91,5 @@ FlowName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=40, pat
 """Names that begin with `~` are the program's own."""
 TAG_CHARACTERS = 30
 TagName = Annotated[str, _PLAIN, _VISIBLE, StringConstraints(max_length=TAG_CHARACTERS)]
+StoredTagName = Annotated[TagName, AfterValidator(str.strip)]
+"""As followers have it."""

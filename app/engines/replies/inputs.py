@@ -14,7 +14,8 @@ from pydantic_core import PydanticCustomError
 
 from app.core.incoming import Kind
 from app.core.text import normalise
-from app.engines.replies.fields import FlowName, no_nul
+from app.engines.replies.conditions import Audience, Hours
+from app.engines.replies.fields import FlowName, few, storable
 from app.engines.replies.matcher import RuleKind
 
 WORDS = 200
@@ -42,13 +43,14 @@ def _not_blank(value: str) -> str:
     return value
 
 
-_PLAIN = AfterValidator(no_nul)
+_PLAIN = AfterValidator(storable)
 Name = Annotated[str, StringConstraints(max_length=80), _PLAIN, AfterValidator(_not_blank)]
 Word = Annotated[
     str, StringConstraints(max_length=WORD_CHARACTERS), _PLAIN, AfterValidator(_not_blank)
 ]
 WrittenAnswers = Annotated[
-    list[Annotated[list[dict[str, Any]], Field(min_length=1, max_length=ACTIONS)]],
+    list[Annotated[list[dict[str, Any]], few(ACTIONS), Field(min_length=1, max_length=ACTIONS)]],
+    few(ANSWERS),
     Field(min_length=1, max_length=ANSWERS),
 ]
 """One of the answers is taken; each is a list of actions `{"do": …, "with": {…}}`."""
@@ -62,10 +64,12 @@ class RuleInput(BaseModel):
 
     name: Name
     kind: RuleKind
-    words: Annotated[list[Word], Field(min_length=1, max_length=WORDS)]
+    words: Annotated[list[Word], few(WORDS), Field(min_length=1, max_length=WORDS)]
     priority: Annotated[int, Field(ge=-PRIORITY, le=PRIORITY)] = 0
     enabled: bool = True
     answers: WrittenAnswers
+    hours: Hours | None = None
+    audience: Audience | None = None
 
 
 class BindingInput(BaseModel):
@@ -77,6 +81,8 @@ class BindingInput(BaseModel):
     key: Annotated[str, StringConstraints(max_length=128), _PLAIN] = ""
     enabled: bool = True
     answers: WrittenAnswers
+    hours: Hours | None = None
+    audience: Audience | None = None
 
     @model_validator(mode="after")
     def _key_fits(self) -> "BindingInput":

@@ -120,6 +120,7 @@ class Tally(Base):
     """How often a rule, binding or flow answered on a day, counted after the fact."""
 
     __tablename__ = "rp_tally"
+    __table_args__ = (Index("ix_rp_tally_day", "day"),)
 
     account_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     what: Mapped[str] = mapped_column(String(8), primary_key=True)

@@ -110,14 +110,17 @@ def _set(patterns: Sequence[str], whole: bool) -> Any:
 _WILD = re.compile(r"[*?]+")
 
 
-def wildcard_pattern(word: str) -> str:
-    """The RE2 pattern for a wildcard word: `*` any characters or none, `?` one character."""
+def wildcard_pattern(word: str, one: str = ".") -> str:
+    """The RE2 pattern for a wildcard word: `*` any characters or none, `?` one character.
+
+    `one` is the pattern for one character.
+    """
     parts = []
     for character, run in groupby(word):
         if character == "*":
             parts.append(".*")
         elif character == "?":
-            parts.append("." * len(list(run)))
+            parts.append(one * len(list(run)))
         else:
             parts.append(re2.escape("".join(run)))
     return "(?s)" + "".join(parts)

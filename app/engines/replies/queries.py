@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Text, cast, func, or_, select
@@ -10,9 +10,15 @@ from sqlalchemy import Text, cast, func, or_, select
 from app.core.ids import AccountId
 from app.db.tx import Tx
 from app.engines.replies.compiled import Stored, StoredBinding, StoredFlow, StoredRule
-from app.engines.replies.models import Binding, Book, Flow, Rule
+from app.engines.replies.models import Binding, Book, Flow, FlowVersion, Rule
 
 T = TypeVar("T")
+
+FLOWS_KEPT = timedelta(days=7)
+"""How long a superseded flow is kept for those who began with it. A dialogue without an answer ends
+after a day at most, and one that waits while a person holds the conversation after three."""
+MOST_SUPERSEDED = 500
+"""Superseded flows of an account that are kept at hand, so that nobody fills the memory by saving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class RuleView:
     priority: int
     enabled: bool
     answers: Any
+    hours: Mapping[str, Any] | None
+    audience: Mapping[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -46,6 +54,8 @@ class BindingView:
     key: str
     enabled: bool
     answers: Any
+    hours: Mapping[str, Any] | None
+    audience: Mapping[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -64,6 +74,15 @@ class FlowView:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsView:
+    """What holds for the whole book, as `BookSettings` is written."""
+
+    settings: Mapping[str, Any]
+    version: int
+    """The book's: it rises with every change of a rule, binding, flow or of these settings."""
+
+
 _RULE = select(
     Rule.id,
     Rule.account_id,
@@ -73,6 +92,8 @@ _RULE = select(
     Rule.priority,
     Rule.enabled,
     Rule.answers,
+    Rule.hours,
+    Rule.audience,
     Rule.version,
     Rule.created_at,
     Rule.updated_at,
@@ -84,6 +105,8 @@ _BINDING = select(
     Binding.key,
     Binding.enabled,
     Binding.answers,
+    Binding.hours,
+    Binding.audience,
     Binding.version,
     Binding.created_at,
     Binding.updated_at,
@@ -110,6 +133,8 @@ def _rule(row: Any) -> RuleView:
         row.priority,
         bool(row.enabled),
         row.answers,
+        row.hours,
+        row.audience,
         row.version,
         row.created_at,
         row.updated_at,
@@ -124,6 +149,8 @@ def _binding(row: Any) -> BindingView:
         row.key,
         bool(row.enabled),
         row.answers,
+        row.hours,
+        row.audience,
         row.version,
         row.created_at,
         row.updated_at,
@@ -213,15 +240,35 @@ async def read_versions(tx: Tx) -> dict[AccountId, int]:
     return {AccountId(account_id): version for account_id, version in rows}
 
 
-async def read_stored(tx: Tx, account_id: AccountId, version: int) -> Stored:
-    """What is enabled of an account, oldest first."""
+async def read_stored(
+    tx: Tx, account_id: AccountId, version: int, *, flows_since: datetime | None = None
+) -> Stored:
+    """What is enabled of an account, oldest first; and the flows superseded since `flows_since`."""
     rules = await tx.all(
-        select(Rule.id, Rule.version, Rule.name, Rule.kind, Rule.words, Rule.priority, Rule.answers)
+        select(
+            Rule.id,
+            Rule.version,
+            Rule.name,
+            Rule.kind,
+            Rule.words,
+            Rule.priority,
+            Rule.answers,
+            Rule.hours,
+            Rule.audience,
+        )
         .where(Rule.account_id == account_id, Rule.enabled)
         .order_by(Rule.id)
     )
     bindings = await tx.all(
-        select(Binding.id, Binding.version, Binding.on, Binding.key, Binding.answers)
+        select(
+            Binding.id,
+            Binding.version,
+            Binding.on,
+            Binding.key,
+            Binding.answers,
+            Binding.hours,
+            Binding.audience,
+        )
         .where(Binding.account_id == account_id, Binding.enabled)
         .order_by(Binding.id)
     )
@@ -235,4 +282,22 @@ async def read_stored(tx: Tx, account_id: AccountId, version: int) -> Stored:
         [StoredRule(*row) for row in rules],
         [StoredBinding(*row) for row in bindings],
         [StoredFlow(*row) for row in flows],
+        [] if flows_since is None else await _read_superseded(tx, account_id, flows_since),
+        await tx.value(select(Book.settings).where(Book.account_id == account_id)),
     )
+
+
+async def read_settings(tx: Tx, account_id: AccountId) -> SettingsView:
+    """The settings as written, and the version of the book; version 0 where nothing was written."""
+    row = await tx.first(select(Book.version, Book.settings).where(Book.account_id == account_id))
+    return SettingsView({}, 0) if row is None else SettingsView(row.settings or {}, row.version)
+
+
+async def _read_superseded(tx: Tx, account_id: AccountId, since: datetime) -> list[StoredFlow]:
+    rows = await tx.all(
+        select(FlowVersion.flow_id, FlowVersion.version, FlowVersion.name, FlowVersion.steps)
+        .where(FlowVersion.account_id == account_id, FlowVersion.superseded_at > since)
+        .order_by(FlowVersion.superseded_at.desc(), FlowVersion.flow_id, FlowVersion.version)
+        .limit(MOST_SUPERSEDED)
+    )
+    return [StoredFlow(*row) for row in rows]

@@ -108,13 +108,19 @@ def choice(text: str, choices: Sequence[str]) -> str | None:
 
     `来个大杯吧` is 大杯; `不要大杯`, `特大杯` and `大杯还是中杯` are no answer.
     """
+    place = number(re.sub("^(?:选择|选|第)", "", normalise(text)))
+    words = choice_by_words(text, choices)
+    if words is None and isinstance(place, int) and 1 <= place <= len(choices):
+        return choices[place - 1]
+    return words
+
+
+def choice_by_words(text: str, choices: Sequence[str]) -> str | None:
+    """As `choice`, but a number means nothing unless a choice reads so."""
     text = normalise(text)
     comparable = {normalise(one): one for one in choices}
     if text in comparable:
         return comparable[text]
-    place = number(re.sub("^(?:选择|选|第)", "", text))
-    if isinstance(place, int) and 1 <= place <= len(choices):
-        return choices[place - 1]
     meant = [
         word
         for word in comparable

@@ -17,9 +17,15 @@ class Role(StrEnum):
 
 
 READS = frozenset({"accounts.read", "replies.read", "traces.read"})
-RIGHTS = READS | {"accounts.write", "replies.write", "tokens.write", "system.read"}
+RIGHTS = READS | {
+    "accounts.write",
+    "plugins.write",
+    "replies.write",
+    "system.read",
+    "tokens.write",
+}
 """Every right there is. `traces.read` shows what a follower wrote and which rule answered;
-`system.read` the state of the server."""
+`system.read` the state of the server; `plugins.write` switches plugins on and off."""
 
 ROLE_RIGHTS = MappingProxyType(
     {

@@ -1,11 +1,20 @@
 """Conversations as deliveries see them: found, opened, reopened, and written set-wise."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import SmallInteger, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    SmallInteger,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from app.core.errors import NotFound
 from app.core.events import Event
@@ -17,6 +26,7 @@ from app.db.base import Utc
 from app.db.hot import Hot, InList, Row, hot_insert
 from app.db.tx import Query, RowsMissed, Tx
 from app.engines.support.models import Conversation, Message
+from app.engines.support.moves import HELD, HandOver, Move
 
 PREVIEW_CHARACTERS = 60
 
@@ -32,7 +42,13 @@ class Found:
     last_seq: int
     misses: int
     reopen_count: int
+    queued_at: datetime | None = None
+    """Known while `queued`."""
+    said_at: datetime | None = None
+    """Known while `queued`: when the follower last heard from us."""
     new: bool = False
+    bot_epoch: int = 0
+    """Known to `get`: rises whenever the bot is told to be silent, or to speak again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +79,15 @@ class Turn:
     """Nobody asked and nothing is done, as after a report of where the follower is."""
     trace: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[Said, ...] = ()
+    move: Move | None = None
+    """To a person, or back to the bot."""
 
     @property
     def seq(self) -> int:
         return self.conversation.last_seq + 1
 
 
+_QUEUED: ColumnElement[str] = literal_column("'queued'")
 _FIND = Hot(
     select(
         Conversation.follower_id,
@@ -79,6 +98,8 @@ _FIND = Hot(
         Conversation.last_message_seq,
         Conversation.bot_misses,
         Conversation.reopen_count,
+        case((Conversation.state == _QUEUED, Conversation.queued_at)),
+        case((Conversation.state == _QUEUED, Conversation.last_outbound_at)),
     ).where(InList(Conversation.follower_id, "followers"), Conversation.state != "closed")
 )
 _GET = Hot(
@@ -90,6 +111,7 @@ _GET = Hot(
         Conversation.last_message_seq,
         Conversation.bot_misses,
         Conversation.reopen_count,
+        Conversation.bot_epoch,
     ).where(Conversation.id == bindparam("conversation"))
 )
 _NEW = hot_insert(Conversation, *(c.name for c in Conversation.__table__.columns))
@@ -112,6 +134,26 @@ _MOVE = Hot(
         preview=bindparam("now_preview"),
     ),
     distinct=True,
+)
+_HAND_OVER = Hot(
+    update(Conversation)
+    .where(Conversation.id == bindparam("conversation"))
+    .values(
+        queued_at=bindparam("at", type_=Utc()),
+        waiting_since=bindparam("at", type_=Utc()),
+        priority=func.coalesce(bindparam("wanted", type_=SmallInteger()), Conversation.priority),
+        bot_epoch=Conversation.bot_epoch + 1,
+    )
+)
+_RETURN = Hot(
+    update(Conversation)
+    .where(Conversation.id == bindparam("conversation"))
+    .values(queued_at=None, waiting_since=None, bot_epoch=Conversation.bot_epoch + 1)
+)
+_WAITS = Hot(
+    update(Conversation)
+    .where(Conversation.id == bindparam("conversation"), Conversation.waiting_since.is_(None))
+    .values(waiting_since=bindparam("at", type_=Utc()))
 )
 _TOUCH = Hot(
     update(Conversation)
@@ -183,7 +225,7 @@ class Inbound:
         row = await tx.first(_GET, {"conversation": conversation})
         if row is None:
             raise NotFound(what=f"conversation {conversation}")
-        return Found(ConversationId(row[0]), *row[1:])
+        return replace(Found(ConversationId(row[0]), *row[1:-1]), bot_epoch=row[-1])
 
     def place(self, replies: Sequence[Reply], first_seq: int) -> tuple[Said, ...]:
         """The replies in the order they are said, from a place in the conversation on."""
@@ -237,7 +279,27 @@ class Inbound:
         await tx.put(_MOVE, moved, expected=len(moved))
         await tx.put(_TOUCH, touched, expected=len(touched))
         await tx.put(_MESSAGE, [row for turn in turns for row in _messages(turn)])
+        await self._move(tx, turns)
         return [event for turn in turns for event in _events(turn)]
+
+    async def _move(self, tx: Tx, turns: Sequence[Turn]) -> None:
+        """What goes with a change of state, and since when a follower has waited for a person.
+
+        Rare: a batch without either costs no statement.
+        """
+        for turn in turns:
+            row = {"conversation": turn.conversation.id}
+            if isinstance(turn.move, HandOver) and turn.incoming.kind is not Kind.UNFOLLOW:
+                await tx.run(_HAND_OVER, row | {"at": turn.at, "wanted": turn.move.priority})
+            elif turn.move is not None or _leaves_waiting(turn):
+                await tx.run(_RETURN, row)
+            elif turn.conversation.state in HELD:
+                await tx.run(_WAITS, row | {"at": turn.at})
+
+
+def _leaves_waiting(turn: Turn) -> bool:
+    """Who unfollows waits for nobody any more."""
+    return turn.incoming.kind is Kind.UNFOLLOW and turn.conversation.state in ("queued", *HELD)
 
 
 def _after(turn: Turn) -> dict[str, Any]:
@@ -246,11 +308,14 @@ def _after(turn: Turn) -> dict[str, Any]:
     leaves = turn.incoming.kind is Kind.UNFOLLOW
     returns = before.state == "resolved" and not leaves
     state = "resolved" if leaves else "bot" if returns else before.state
+    owner = "none" if leaves else "bot" if returns else before.owner_kind
+    if turn.move is not None and not leaves:
+        state, owner = turn.move.to_state, turn.move.to_owner
     newest = plain_text(turn.said[-1].reply) if turn.said else turn.incoming.text
     return {
         "state": state,
-        "owner": "none" if leaves else "bot" if returns else before.owner_kind,
-        "version": before.version + 1 + len(turn.said),
+        "owner": owner,
+        "version": before.version + 1 + len(turn.said) + (turn.move is not None),
         "seq": turn.seq + len(turn.said),
         "misses": _misses_after(turn),
         "reopened": before.reopen_count + (1 if returns else 0),
@@ -385,10 +450,25 @@ def said_row(said: Said) -> dict[str, Any]:
 def _events(turn: Turn) -> list[Event]:
     told = [(turn.message_id, turn.seq, "in", turn.incoming.kind.value)]
     told += [(said.id, said.seq, "out", said.reply.kind) for said in turn.said]
-    return [
+    events = [
         _created(turn.account_id, turn.conversation, message, seq, direction, kind, place)
         for place, (message, seq, direction, kind) in enumerate(told, 1)
     ]
+    if turn.move is not None:
+        events.append(_moved(turn, turn.move, len(events) + 1))
+    return events
+
+
+def _moved(turn: Turn, move: Move, place: int) -> Event:
+    payload = {"key": turn.key, "from": turn.conversation.state, "why": move.trigger}
+    return Event(
+        turn.account_id,
+        move.event,
+        "conversation",
+        turn.conversation.id,
+        payload,
+        turn.conversation.version + place,
+    )
 
 
 def _created(

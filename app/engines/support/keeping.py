@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from app.core.clock import Clock
 from app.db import partitions
 from app.db.database import Database
-from app.db.partitions import Part, Partitions
+from app.db.partitions import Partitions
 from app.db.purge import ByAge
 from app.delivery.upkeep import HOURLY, Dropped, Line, border_of, deleted
 from app.engines.support.models import Message
@@ -49,7 +49,8 @@ class KeepMessages:
                 lines += [_SETTLE] if look.astray(now) else []
                 lines += [_made(parts.name(month)) for month in look.missing(now)]
                 whole = look.whole_before(border)
-                lines += [_drop(part, await parts.rows(part)) for part in whole]
+                lines += [_drop(part.name, await parts.rows(part)) for part in whole]
+                lines += [_drop(gone.partition, gone.rows) for gone in await parts.detached()]
                 above = max((part.high for part in whole), default=0)
         rows = await OLD.count(self._database, border, above) if border > above else 0
         return [*lines, *self._deleted(rows)]
@@ -62,9 +63,14 @@ class KeepMessages:
             async with self._opened(self._url) as parts:
                 lines += [_made(name) for name in await parts.cut(self._clock.real())]
                 for part in (await parts.look()).whole_before(border):
-                    rows = await parts.drop(part)
-                    await self._dropped.record(TABLE, rows, partition=part.name, days=self._days)
-                    lines.append(_drop(part, rows))
+                    await parts.detach(part)
+                for gone in await parts.detached():
+                    # On record before it is gone, so that a run which dies leaves nothing untold.
+                    await self._dropped.record(
+                        TABLE, gone.rows, partition=gone.partition, days=self._days
+                    )
+                    await parts.discard(gone)
+                    lines.append(_drop(gone.partition, gone.rows))
         rows = await OLD.delete(self._database, border) if border else 0
         if rows:
             await self._dropped.record(TABLE, rows, days=self._days)
@@ -81,10 +87,10 @@ def _made(name: str) -> Line:
     return Line(f"{TABLE}：分区 {name}", f"{TABLE}: partition {name}")
 
 
-def _drop(part: Part, rows: int) -> Line:
+def _drop(partition: str, rows: int) -> Line:
     return Line(
-        f"{TABLE}：删除分区 {part.name}（约 {rows:,} 行）",
-        f"{TABLE}: drop the partition {part.name}, about {rows:,} rows",
+        f"{TABLE}：删除分区 {partition}（约 {rows:,} 行）",
+        f"{TABLE}: drop the partition {partition}, about {rows:,} rows",
     )
 
 

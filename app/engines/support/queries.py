@@ -1,6 +1,6 @@
 """Reads of conversations and their messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app.core.ids import AccountId
+from app.db.hot import Hot, InList
 from app.db.receipts import Receipt
 from app.db.tx import Tx
 from app.engines.support.models import Message
@@ -106,3 +107,30 @@ async def _said_after(tx: Tx, conversation_id: int, seq: int) -> tuple[SaidView,
         statement = statement.where(Message.seq < following)
     rows = await tx.all(statement.order_by(Message.seq).limit(SAID))
     return tuple(SaidView(*row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """A follower's message, as far as it tells who answered."""
+
+    account_id: AccountId
+    kind: str
+    text: str
+    why: Mapping[str, Any]
+    at: datetime
+
+
+_CONTACTS = Hot(
+    select(Message.account_id, Message.kind, Message.text, Message.trace, Message.created_at)
+    .where(InList(Message.id, "messages"), Message.direction == "in")
+    .order_by(Message.id)
+)
+
+
+async def read_contacts(tx: Tx, messages: Sequence[int]) -> list[ContactView]:
+    """The followers' messages among these, oldest first; what was pruned meanwhile is left out."""
+    rows = await tx.all(_CONTACTS, {"messages": sorted(messages)})
+    return [
+        ContactView(AccountId(account), kind, text, trace if isinstance(trace, dict) else {}, at)
+        for account, kind, text, trace, at in rows
+    ]

@@ -1,52 +1,73 @@
-"""Rules, bindings and flows: what the shop answers to what, and why it answered as it did."""
+"""Rules, bindings and flows: what the shop answers to what; and what holds for all of them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+)
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from app.accounts.registry import LiveAccount
-from app.conversation.rehearsal import Rehearsal, rehearse
-from app.core.errors import NotFound
-from app.core.incoming import Incoming, Kind
-from app.core.replies import plain_text, to_dict
-from app.core.text import Language
 from app.db.tx import Tx
 from app.engines.replies import queries
+from app.engines.replies.book_settings import BookSettings
+from app.engines.replies.figures import What
+from app.engines.replies.flow_preview import preview
+from app.engines.replies.flows import prepare
 from app.engines.replies.inputs import (
-    MESSAGE_TYPES,
     BindingInput,
     BindingPlace,
     FlowInput,
     RuleInput,
 )
-from app.engines.replies.matcher import Explanation, Hit, RuleKind
-from app.engines.replies.queries import BindingView, FlowView, Page, RuleView
-from app.engines.support.queries import TraceView, find_trace
+from app.engines.replies.matcher import RuleKind
+from app.engines.replies.plan_checks import checked
+from app.engines.replies.queries import BindingView, FlowView, Page, RuleView, SettingsView
 from app.runtime import Runtime
+from app.web.api.tallies import Counted, add_hits
 from app.web.deps import Caller, Write, account, needs, services, writes
-from app.web.language import language_of
 
 router = APIRouter(prefix="/replies", tags=["replies"])
 
 Account = Annotated[LiveAccount, Depends(account)]
 Reader = Annotated[Caller, needs("replies.read")]
 Writing = Annotated[Caller, needs("replies.write")]
-Id = Annotated[str, Path(pattern=r"^[0-9]{1,19}$")]
+
+
+def _of_63_bits(value: str | None) -> str | None:
+    """No database takes a larger number, and there is no such id."""
+    if value is not None and int(value) >= 2**63:
+        raise PydanticCustomError("no_id", "no id is so large")
+    return value
+
+
+Id = Annotated[str, Path(pattern=r"^[0-9]{1,19}$"), AfterValidator(_of_63_bits)]
 Cursor = Annotated[
-    str | None, Query(pattern=r"^[0-9]{1,19}$", description="`next` of the page before.")
+    str | None,
+    Query(pattern=r"^[0-9]{1,19}$", description="`next` of the page before."),
+    AfterValidator(_of_63_bits),
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Version = Annotated[int, Field(ge=1, description="The version read before; 409 when it has risen.")]
-SeenVersion = Annotated[int | None, Query(ge=1, description="409 when the version has risen.")]
+MOST_VERSION = 2**31 - 1
+"""Of a rule, binding or flow: what the column takes."""
+Version = Annotated[
+    int,
+    Field(ge=1, le=MOST_VERSION, description="The version read before; 409 when it has risen."),
+]
+SeenVersion = Annotated[
+    int | None, Query(ge=1, le=MOST_VERSION, description="409 when the version has risen.")
+]
 
 # --- shapes ---------------------------------------------------------------------------------------
 
 
-class RuleOut(BaseModel):
+class RuleOut(Counted):
     id: str
     name: str
     kind: RuleKind
@@ -54,6 +75,8 @@ class RuleOut(BaseModel):
     priority: int
     enabled: bool
     answers: list[list[dict[str, Any]]]
+    hours: dict[str, Any] | None
+    audience: dict[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -68,12 +91,14 @@ class RuleUpdate(RuleInput):
     version: Version
 
 
-class BindingOut(BaseModel):
+class BindingOut(Counted):
     id: str
     on: BindingPlace
     key: str
     enabled: bool
     answers: list[list[dict[str, Any]]]
+    hours: dict[str, Any] | None
+    audience: dict[str, Any] | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -88,7 +113,7 @@ class BindingUpdate(BindingInput):
     version: Version
 
 
-class FlowOut(BaseModel):
+class FlowOut(Counted):
     id: str
     name: str
     enabled: bool
@@ -96,6 +121,10 @@ class FlowOut(BaseModel):
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+class FlowPreview(BaseModel):
+    lines: list[str]
 
 
 class FlowList(BaseModel):
@@ -107,97 +136,15 @@ class FlowUpdate(FlowInput):
     version: Version
 
 
-class DryEvent(BaseModel):
-    """`key`: the menu key, the scene, or the kind of message."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    on: BindingPlace
-    key: Annotated[str, StringConstraints(max_length=128)] = ""
-
-    @model_validator(mode="after")
-    def _type_is_known(self) -> "DryEvent":
-        if self.on == "type" and self.key not in MESSAGE_TYPES:
-            raise ValueError(f"key must be one of {', '.join(MESSAGE_TYPES)}")
-        return self
-
-    def incoming(self) -> Incoming:
-        return (
-            Incoming(Kind(self.key)) if self.on == "type" else Incoming(Kind(self.on), key=self.key)
-        )
+class SettingsOut(BookSettings):
+    version: int
+    """The book's: it rises with every change of a rule, binding, flow or of these settings."""
 
 
-class DryRun(BaseModel):
-    """Either a text or an event. `key` stands for a delivery's key: it chooses among answers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    text: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
-    event: DryEvent | None = None
-    key: Annotated[str, StringConstraints(max_length=200)] = "dry-run"
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "DryRun":
-        if (self.text is None) == (self.event is None):
-            raise ValueError("give either text or event")
-        return self
-
-    def incoming(self) -> Incoming:
-        return self.event.incoming() if self.event else Incoming(Kind.TEXT, text=self.text or "")
-
-
-class RuleHit(BaseModel):
-    rule_id: str
-    name: str
-    kind: RuleKind
-    word: str
-    priority: int
-
-
-class DryMessage(BaseModel):
-    kind: str
-    text: str
-    """Words that stand for it."""
-    reply: dict[str, Any]
-
-
-class DryRunOut(BaseModel):
-    handler: str | None
-    rule: RuleHit | None
-    """The keyword rule that would answer."""
-    binding_id: str | None
-    reason: str
-    runners_up: list[RuleHit]
-    """Rules that match too, best first."""
-    messages: list[DryMessage]
-    effects: list[dict[str, Any]]
-    flow: str | None
-    missed: bool
-    apart: str | None
-    why: dict[str, Any]
-
-
-class SaidOut(BaseModel):
-    id: str
-    kind: str
-    text: str
-    created_at: datetime
-
-
-class TraceOut(BaseModel):
-    key: str
-    message_id: str
-    conversation_id: str
-    kind: str
-    text: str
-    why: dict[str, Any]
-    answered: Literal["passive", "empty", "waiting", "unknown"]
-    """`passive` in the response itself, `empty` with the empty success; `waiting` for an apart
-    handler; `unknown` once the receipt has expired."""
-    tries: int | None
-    said: list[SaidOut]
-    wx_created_at: int | None
-    received_at: datetime
+class SettingsUpdate(BookSettings):
+    version: Annotated[
+        int, Field(ge=0, le=2**62, description="The version read before; 409 when it has risen.")
+    ]
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -219,7 +166,9 @@ async def list_rules(
             tx, found.id, before=_number(cursor), limit=limit, text=q.replace("\x00", "")
         ),
     )
-    return RuleList(items=[_rule_out(view) for view in page.items], next=_next(page))
+    items = [_rule_out(view) for view in page.items]
+    await _counted(request, found, "rule", items)
+    return RuleList(items=items, next=_next(page))
 
 
 @router.post("/rules", status_code=201, response_model=RuleOut)
@@ -241,7 +190,9 @@ async def create_rule(
 @router.get("/rules/{rule_id}")
 async def get_rule(request: Request, rule_id: Id, found: Account, _: Reader) -> RuleOut:
     rules = services(request).replies.rules
-    return _rule_out(await _read(request, lambda tx: rules.get(tx, found.id, int(rule_id))))
+    out = _rule_out(await _read(request, lambda tx: rules.get(tx, found.id, int(rule_id))))
+    await _counted(request, found, "rule", [out])
+    return out
 
 
 @router.put("/rules/{rule_id}", response_model=RuleOut)
@@ -257,9 +208,11 @@ async def update_rule(
     rules = services(request).replies.rules
 
     async def work(tx: Tx) -> RuleOut:
-        return _rule_out(
+        out = _rule_out(
             await rules.update(tx, who.actor, found.id, int(rule_id), body, version=body.version)
         )
+        await add_hits(tx, request, found, "rule", [out])
+        return out
 
     return await _written(request, found, write(work, account_id=found.id))
 
@@ -300,7 +253,9 @@ async def list_bindings(
             tx, found.id, before=_number(cursor), limit=limit, on=on or ""
         ),
     )
-    return BindingList(items=[_binding_out(view) for view in page.items], next=_next(page))
+    items = [_binding_out(view) for view in page.items]
+    await _counted(request, found, "binding", items)
+    return BindingList(items=items, next=_next(page))
 
 
 @router.post("/bindings", status_code=201, response_model=BindingOut)
@@ -322,9 +277,9 @@ async def create_binding(
 @router.get("/bindings/{binding_id}")
 async def get_binding(request: Request, binding_id: Id, found: Account, _: Reader) -> BindingOut:
     bindings = services(request).replies.bindings
-    return _binding_out(
-        await _read(request, lambda tx: bindings.get(tx, found.id, int(binding_id)))
-    )
+    out = _binding_out(await _read(request, lambda tx: bindings.get(tx, found.id, int(binding_id))))
+    await _counted(request, found, "binding", [out])
+    return out
 
 
 @router.put("/bindings/{binding_id}", response_model=BindingOut)
@@ -340,11 +295,13 @@ async def update_binding(
     bindings = services(request).replies.bindings
 
     async def work(tx: Tx) -> BindingOut:
-        return _binding_out(
+        out = _binding_out(
             await bindings.update(
                 tx, who.actor, found.id, int(binding_id), body, version=body.version
             )
         )
+        await add_hits(tx, request, found, "binding", [out])
+        return out
 
     return await _written(request, found, write(work, account_id=found.id))
 
@@ -378,7 +335,9 @@ async def list_flows(
         request,
         lambda tx: queries.list_flows(tx, found.id, before=_number(cursor), limit=limit),
     )
-    return FlowList(items=[_flow_out(view) for view in page.items], next=_next(page))
+    items = [_flow_out(view) for view in page.items]
+    await _counted(request, found, "flow", items)
+    return FlowList(items=items, next=_next(page))
 
 
 @router.post("/flows", status_code=201, response_model=FlowOut)
@@ -400,7 +359,19 @@ async def create_flow(
 @router.get("/flows/{flow_id}")
 async def get_flow(request: Request, flow_id: Id, found: Account, _: Reader) -> FlowOut:
     flows = services(request).replies.flows
-    return _flow_out(await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id))))
+    out = _flow_out(await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id))))
+    await _counted(request, found, "flow", [out])
+    return out
+
+
+@router.get("/flows/{flow_id}/preview")
+async def preview_flow(request: Request, flow_id: Id, found: Account, _: Reader) -> FlowPreview:
+    """The whole flow as lines for people, in Chinese: steps, what they take, where they lead."""
+    runtime: Runtime = services(request)
+    flows = runtime.replies.flows
+    view: FlowView = await _read(request, lambda tx: flows.get(tx, found.id, int(flow_id)))
+    plan = checked({**view.plan, "name": view.name})
+    return FlowPreview(lines=preview(prepare(plan, runtime.actions)))
 
 
 @router.put("/flows/{flow_id}", response_model=FlowOut)
@@ -416,9 +387,11 @@ async def update_flow(
     flows = services(request).replies.flows
 
     async def work(tx: Tx) -> FlowOut:
-        return _flow_out(
+        out = _flow_out(
             await flows.update(tx, who.actor, found.id, int(flow_id), body, version=body.version)
         )
+        await add_hits(tx, request, found, "flow", [out])
+        return out
 
     return await _written(request, found, write(work, account_id=found.id))
 
@@ -440,37 +413,32 @@ async def delete_flow(
     return await _written(request, found, write(work, status=204, account_id=found.id))
 
 
-# --- why ------------------------------------------------------------------------------------------
+# --- what holds for all ---------------------------------------------------------------------------
 
 
-@router.post("/dry-run")
-async def dry_run(request: Request, body: DryRun, found: Account, _: Reader) -> DryRunOut:
-    """What a follower without tags or dialogue would be answered, and why. Nothing is sent.
-
-    `reason` is for people, in the language of Accept-Language.
-    """
-    runtime = services(request)
-    await runtime.book.refresh([found.id])
-    incoming = body.incoming()
-    tried = rehearse(runtime.routing, found.view, incoming, key=body.key, now=runtime.clock.now())
-    explained = runtime.book.current(found.id).matcher.explain(body.text or "")
-    return _dry_run_out(tried, explained, language_of(request.headers))
+@router.get("/settings")
+async def get_settings(request: Request, found: Account, _: Reader) -> SettingsOut:
+    return _settings_out(await _read(request, lambda tx: queries.read_settings(tx, found.id)))
 
 
-@router.get("/traces/{key}")
-async def get_trace(
+@router.put("/settings", response_model=SettingsOut)
+async def update_settings(
     request: Request,
-    key: Annotated[str, Path(max_length=200, description="A delivery's key, `w:m:…` or `w:e:…`.")],
+    body: SettingsUpdate,
     found: Account,
-    _: Annotated[Caller, needs("traces.read")],
-) -> TraceOut:
-    """Which rule or binding answered a past delivery, why, and what was said."""
-    view = None
-    if "\x00" not in key:
-        view = await _read(request, lambda tx: find_trace(tx, found.id, key))
-    if view is None:
-        raise NotFound(what="delivery")
-    return _trace_out(view)
+    who: Writing,
+    write: Annotated[Write, Depends(writes)],
+) -> Response:
+    """Replaces all of them."""
+    replies = services(request).replies
+    settings = BookSettings.model_validate(body.model_dump(exclude={"version"}))
+
+    async def work(tx: Tx) -> SettingsOut:
+        return _settings_out(
+            await replies.put_settings(tx, who.actor, found.id, settings, version=body.version)
+        )
+
+    return await _written(request, found, write(work, account_id=found.id))
 
 
 # --- between the engine and JSON ------------------------------------------------------------------
@@ -478,6 +446,12 @@ async def get_trace(
 
 async def _read(request: Request, work: Callable[[Tx], Any]) -> Any:
     return await services(request).database.read(work)
+
+
+async def _counted(
+    request: Request, found: LiveAccount, what: What, items: Sequence[Counted]
+) -> None:
+    await _read(request, lambda tx: add_hits(tx, request, found, what, items))
 
 
 async def _written(request: Request, found: LiveAccount, answer: Awaitable[Response]) -> Response:
@@ -508,91 +482,10 @@ def _flow_out(view: FlowView) -> FlowOut:
     return FlowOut.model_validate(_fields(view))
 
 
+def _settings_out(view: SettingsView) -> SettingsOut:
+    return SettingsOut.model_validate({**view.settings, "version": view.version})
+
+
 def _fields(view: RuleView | BindingView | FlowView) -> dict[str, Any]:
     fields = {name: getattr(view, name) for name in type(view).__slots__}
     return {**fields, "id": str(view.id)}
-
-
-def _hit_out(hit: Hit) -> RuleHit:
-    return RuleHit(
-        rule_id=str(hit.rule_id),
-        name=hit.name,
-        kind=hit.kind,
-        word=hit.word,
-        priority=hit.priority,
-    )
-
-
-def _dry_run_out(tried: Rehearsal, explained: Explanation, lang: Language) -> DryRunOut:
-    by_rule = "rule" in tried.why and explained.winner is not None
-    return DryRunOut(
-        handler=tried.why.get("handler"),
-        rule=_hit_out(explained.winner) if by_rule and explained.winner else None,
-        binding_id=tried.why.get("binding"),
-        reason=explained.reason(lang) if by_rule else _reason(tried, explained, lang),
-        runners_up=[_hit_out(hit) for hit in explained.runners_up] if by_rule else [],
-        messages=[
-            DryMessage(kind=reply.kind, text=plain_text(reply), reply=to_dict(reply))
-            for reply in tried.messages
-        ],
-        effects=[dict(effect) for effect in tried.effects],
-        flow=tried.flow,
-        missed=tried.missed,
-        apart=tried.apart,
-        why=dict(tried.why),
-    )
-
-
-_REASONS: Mapping[Language, Mapping[str, str]] = {
-    "zh": {
-        "binding": "绑定「{on}{key}」",
-        "before": "{handler} 先于关键词规则「{rule}」",
-        "fallback": "没有规则或绑定匹配，由兜底回复",
-        "handler": "由 {handler} 回复",
-    },
-    "en": {
-        "binding": "bound to “{on}{key}”",
-        "before": "{handler} is asked before the keyword rule “{rule}”",
-        "fallback": "no rule or binding matches: the fallback answers",
-        "handler": "{handler} answers",
-    },
-}
-
-
-def _reason(tried: Rehearsal, explained: Explanation, lang: Language) -> str:
-    """Why no keyword rule answers."""
-    words = _REASONS[lang]
-    if "binding" in tried.why:
-        key = f" {tried.why['key']}" if tried.why["key"] else ""
-        return words["binding"].format(on=tried.why["on"], key=key)
-    handler = tried.why.get("handler") or ""
-    if explained.winner is not None:
-        return words["before"].format(handler=handler, rule=explained.winner.name)
-    which = "fallback" if handler.startswith("fallback") else "handler"
-    return words[which].format(handler=handler)
-
-
-_ANSWERED: dict[int | None, Literal["passive", "empty", "waiting"]] = {
-    200: "passive",
-    204: "empty",
-    None: "waiting",
-}
-
-
-def _trace_out(view: TraceView) -> TraceOut:
-    return TraceOut(
-        key=view.key,
-        message_id=str(view.message_id),
-        conversation_id=str(view.conversation_id),
-        kind=view.kind,
-        text=view.text,
-        why=dict(view.why),
-        answered="unknown" if view.tries is None else _ANSWERED[view.status],
-        tries=view.tries,
-        said=[
-            SaidOut(id=str(one.id), kind=one.kind, text=one.text, created_at=one.created_at)
-            for one in view.said
-        ],
-        wx_created_at=view.wx_created_at,
-        received_at=view.received_at,
-    )

@@ -128,3 +128,21 @@ async def test_as_kinds_of_the_installation_they_say_nothing(
     said = await people.transaction(lambda tx: EffectKinds(kinds).apply(tx, effects))
     assert said == [None, None, None]
     assert await worn(people) == [(ANN, "常客", "w:m:1"), (BOB, "新客", "w:m:1")]
+
+
+@pytest.mark.parametrize("had", [False, True])
+async def test_of_a_tag_put_on_and_taken_off_at_once_the_last_word_stands(
+    people: Database, kinds: tuple[TagKind, UntagKind], had: bool
+) -> None:
+    if had:
+        await people.transaction(lambda tx: kinds[0].apply(tx, [tag(ANN, "常客", "w:m:0")]))
+    effects: list[Effect] = [
+        UntagFollower(ANN, "常客"),
+        tag(ANN, "常客"),
+        tag(BOB, "常客"),
+        UntagFollower(BOB, "常客"),
+        UntagFollower(ANN, "新客"),
+    ]
+    said = await people.transaction(lambda tx: EffectKinds(kinds).apply(tx, effects))
+    assert said == [None] * 5
+    assert await worn(people) == [(ANN, "常客", "w:m:0" if had else "w:m:1")]

@@ -19,8 +19,9 @@ from app.core.replies import (
 from app.engines.followers.effects import TagFollower, UntagFollower
 from app.engines.replies.actions import NOT_OPEN, register
 from app.engines.replies.compiled import parse_answers
-from app.engines.replies.flows import Flow, checked, prepare
+from app.engines.replies.flows import Flow, prepare
 from app.engines.replies.options import OPTIONS
+from app.engines.replies.plan_checks import checked
 from tests.snapshots import NOW, snapshot
 
 ASK = {"name": "问", "steps": [{"ask": "请回答", "save_as": "answer"}]}
@@ -29,7 +30,7 @@ ASK = {"name": "问", "steps": [{"ask": "请回答", "save_as": "answer"}]}
 class OneFlow:
     """A single flow, 问."""
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
         return prepare(checked(ASK), registry) if name == "问" else None
 
 
@@ -96,7 +97,7 @@ def test_every_kind_of_reply(settings: dict[str, Any], reply: Reply, preview: st
         ({"kind": "menu", "head": "选", "options": []}, "a.with.options", "at least 1"),
         (
             {"kind": "menu", "head": "选", "options": [{"id": "空 格", "words": "甲"}]},
-            "a.with.options.0.id",
+            "a.with.options[0].id",
             "pattern",
         ),
     ],
@@ -147,7 +148,8 @@ def test_words_after_a_flow_was_started_do_not_end_it() -> None:
         decision = run(actions, snapshot("x"), {"rule": "1"})
         assert len(decision.steps) == 2
         assert isinstance(decision.flow, FlowState)
-        assert decision.why == {"rule": "1"}
+        begun = {"flow": "问", "step": "answer", "outcome": "begun", "begins": "0"}
+        assert decision.why == {**begun, "rule": "1"}
 
 
 def test_a_menu_remembers_its_numbers_but_leaves_a_running_dialogue_alone() -> None:

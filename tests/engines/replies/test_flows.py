@@ -13,8 +13,12 @@ from app.core.incoming import Incoming, Kind
 from app.core.replies import ArticleReply, MenuReply, TextReply
 from app.engines.followers.effects import TagFollower, UntagFollower
 from app.engines.replies.actions import NOT_OPEN, register
-from app.engines.replies.flows import Flow, advance, begin, checked, fill_text, is_answer, prepare
+from app.engines.replies.answers import is_answer
+from app.engines.replies.flows import Flow, prepare
+from app.engines.replies.placeholders import fill_text
+from app.engines.replies.plan_checks import checked
 from app.engines.replies.understanding import UNSUPPORTED
+from app.engines.replies.walking import advance, begin
 from tests.snapshots import NOW, snapshot
 
 ORDER: Mapping[str, Any] = {
@@ -45,7 +49,7 @@ class Shelf:
         self.registry = ActionRegistry()
         register(self.registry, self)
 
-    def find_flow(self, account_id: AccountId, name: str) -> Flow | None:
+    def find_flow(self, account_id: AccountId, name: str, version: int = 0) -> Flow | None:
         return self.flows.get(name)
 
     def add(self, written: Mapping[str, Any]) -> Flow:
@@ -97,7 +101,12 @@ class TestTwoSteps:
         first = begin(flow, snapshot("点单"))
         assert first.steps == (MenuReply("要多大？", (("size:1", "中杯"), ("size:2", "大杯"))),)
         assert first.flow == FlowState("点单", 0, {}, NOW + timedelta(minutes=10))
-        assert first.why == {"flow": "点单", "step": "size", "outcome": "begun"}
+        assert first.why == {
+            "flow": "点单",
+            "step": "size",
+            "outcome": "begun",
+            "begins": "0",
+        }
 
         second = answered(flow, state_of(first), "2")
         assert second.steps == (TextReply("大杯要几杯？"),)

@@ -219,9 +219,9 @@ class TestFlows:
     @pytest.mark.parametrize(
         ("plan", "field"),
         [
-            ({"steps": []}, "steps"),
+            ({"steps": []}, "plan.steps"),
             ({"steps": [{"ask": "a\x00", "save_as": "a"}]}, "plan.steps[0].ask"),
-            ({"finish": [{"do": "fly"}]}, "finish[0].do"),
+            ({"finish": [{"do": "fly"}]}, "plan.finish[0].do"),
             ({"finish": start("没有")[0]}, "answers"),
         ],
     )
@@ -288,9 +288,9 @@ class TestImport:
         )
         assert (await desk.rows(select(func.count()).select_from(Rule)))[0][0] == 1201
         assert (await desk.rows(select(Book.version)))[0][0] == 1
-        assert await desk.events() == [("rule.imported", 0)]
+        assert await desk.events() == [("book.imported", 1)]
         (row,) = await desk.audited()
-        assert row.after == {"rules": 1201, "bindings": 2, "flows": 1}
+        assert row.after == {"added": 1204, "changed": 0, "removed": 0, "version": 1}
 
     @pytest.mark.parametrize(
         ("given", "refusal"),

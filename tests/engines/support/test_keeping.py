@@ -146,6 +146,28 @@ async def test_whole_months_are_dropped_and_the_rest_deleted(
         assert done == [f"{TABLE}: delete 4 rows older than 100 days"]
 
 
+async def test_a_month_that_a_dead_run_took_out_goes_on_record(
+    settings: Settings, database: Database, clock: FakeClock, ids: Ids, on_postgres: bool
+) -> None:
+    if not on_postgres:
+        pytest.skip("SQLite has no partitions")
+    url = listen_url(settings)
+    assert url is not None
+    async with partitions.opened(url, TABLE) as parts:
+        await parts.cut(Month(2025, 8).start)
+        await store(database, [Month(2025, 8).low, Month(2025, 8).high - 1])
+        (august, *_) = (await parts.look()).parts
+        await parts.detach(august)
+    chore = keeping(settings, database, clock, ids, 100)
+    told = f"{TABLE}: drop the partition {TABLE}_2025_08, about 2 rows"
+    assert told in [line.en for line in await chore.plan()]
+    assert told in [line.en for line in await chore.run()]
+    assert {"rows": 2, "partition": f"{TABLE}_2025_08", "days": 100} in [
+        row.after for row in await read(database, select(AuditRow.__table__))
+    ]
+    assert told not in [line.en for line in await chore.run()]
+
+
 # --- with deliveries ------------------------------------------------------------------------------
 
 

@@ -226,6 +226,9 @@ class TestFlows:
         made = await api.made("/flows", body)
         assert made["plan"] == {"steps": [{"ask": "几杯？", "save_as": "count"}], "finish": []}
         assert (await api("GET", f"/flows/{made['id']}")).json() == made
+        lines = (await api("GET", f"/flows/{made['id']}/preview")).json()["lines"]
+        assert lines[0].startswith("1. ")
+        assert lines[-1].endswith("自动结束。")
         start = [[{"do": "start_flow", "with": {"flow": "点单"}}]]
         used = await api.made("/rules", rule("点单", name="入口", answers=start))
         refused = await api("DELETE", f"/flows/{made['id']}")
@@ -239,7 +242,7 @@ class TestFlows:
     async def test_what_is_wrong_is_named(self, api: Api) -> None:
         response = await api("POST", "/flows", {"name": "点单", "plan": {"steps": [{"ask": "?"}]}})
         assert response.status_code == 422
-        assert response.json()["error"]["details"]["field"] == "steps.0.save_as"
+        assert response.json()["error"]["details"]["field"] == "plan.steps[0].save_as"
 
 
 class TestDryRun:

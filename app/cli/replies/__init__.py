@@ -1,0 +1,1 @@
+"""`replies …`: an account's rules, bindings and flows from the command line."""

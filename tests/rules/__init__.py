@@ -1,0 +1,1 @@
+"""Which rule answers, held against a slow and obvious matcher."""
