@@ -30,7 +30,7 @@ class Checkpointer:
     """
 
     def __init__(self, path: str, finish: Callable[[], object]) -> None:
-        """`finish` has the writer's thread call `move`, outside a transaction."""
+        """`finish` has the writer's thread call `move`, outside a transaction, and waits for it."""
         self._path = path
         self._finish = finish
         self._written = threading.Event()

@@ -40,6 +40,7 @@ with what is touched: four pages for each active follower, so it holds some 8,00
 LONGEST_LOG_FRAMES = 40_000
 """Pages of the log, 160 MB, at which the writer itself moves them: `checkpoints` is behind, or nobody
 runs it."""
+FINISH_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 """What transactions that nobody waits for any more are given at the end."""
 TRANSACTION_SECONDS = 8.0
@@ -207,11 +208,6 @@ def _seen(result: "asyncio.Future[Any]") -> None:
         result.exception()
 
 
-def _told(result: Future[Any]) -> None:
-    """A checkpoint that failed is tried again; nobody waits for it."""
-    result.exception()
-
-
 def _file_at(path: str) -> tuple[int, int] | None:
     """Which file is there: device and inode."""
     try:
@@ -251,8 +247,9 @@ class SqliteDatabase(Database):
     def _write_here(self, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
         self._check_file()
         if self._writing is None:
-            self._writing = self._engine.connect()
+            connection = self._engine.connect()
             self._checkpointer.open()  # after it, which makes the file one with a log
+            self._writing = connection
         with self._writing.begin():
             tx = SqliteTx(self._writing)
             result = run_inline(work(tx))
@@ -260,13 +257,15 @@ class SqliteDatabase(Database):
         return result, tx.hooks
 
     def _finish_checkpoint(self) -> None:
+        """Waits until the writer has done it: two checkpoints at once turn each other away."""
+
         def finish() -> None:
             if self._writing is not None:
                 raw: Any = self._writing.connection.driver_connection
                 move(raw)
 
-        with suppress(sqlite3.Error):  # closed; or in trouble, which the next transaction meets
-            self._thread.submit(finish, urgent=True).add_done_callback(_told)
+        with suppress(sqlite3.Error, TimeoutError):  # closed, in trouble, held up: the next round
+            self._thread.submit(finish, urgent=True).result(FINISH_SECONDS)
 
     def _check_file(self) -> None:
         """Raises passing trouble while the file is not where it was opened, or is another one."""

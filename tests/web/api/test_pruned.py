@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from app.core.clock import FakeClock
+from app.core.settings import Settings
 from app.db.wake import listen_url
 from app.delivery.upkeep import Dropped
 from app.engines.support.keeping import KeepMessages
@@ -11,6 +12,12 @@ from app.runtime import Runtime
 from tests.shop import add_account
 from tests.web.conftest import MakeToken
 from tests.wire import Sender, openid
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Without a worker, whose own maintenance would be due when the clock moves."""
+    return settings.model_copy(update={"role": "web"})
 
 
 @pytest.mark.parametrize("days_later", [29, 31])
