@@ -124,7 +124,7 @@ class Store:
 
     def delete_follower(self, appid: str, openid: str) -> None:
         for table in ("follower", "item", "delivery"):
-            self.query(f"DELETE FROM {table} WHERE appid = ? AND openid = ?", appid, openid)  # noqa: S608
+            self.query(f"DELETE FROM {table} WHERE appid = ? AND openid = ?", appid, openid)  # noqa: S608 - as above
 
     # screens
 
@@ -177,7 +177,7 @@ class Store:
             if value:
                 where.append(f"{column} = ?")
                 values.append(value)
-        sql = f"SELECT doc FROM delivery WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        sql = f"SELECT doc FROM delivery WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - as above
         return [Delivery.model_validate_json(doc) for (doc,) in self.query(sql, *values, limit)]
 
     def unsettled(self) -> Iterator[Delivery]:

@@ -104,7 +104,3 @@ def upgrade() -> None:
         sa.Column("updated_at", Utc(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_plugin"),
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("restore a backup instead")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
@@ -177,7 +178,7 @@ def _account(url: str) -> tuple[int, dict[str, int]]:
         return int(account or 0), {row[0]: row[1] for row in rules}
 
 
-class _Filler:
+class _Filler(ABC):
     """Takes rows in the quickest way there is; indexes of the messages are made afterwards."""
 
     words: Words
@@ -185,6 +186,7 @@ class _Filler:
     def __enter__(self) -> "_Filler":
         return self
 
+    @abstractmethod
     def __exit__(self, *_: object) -> None: ...
 
     def fill(self, life: Life, now: datetime, say: Console) -> None:
@@ -199,22 +201,22 @@ class _Filler:
             step()
             say.print(f"  {name}: {time.monotonic() - started:.0f} s")
 
-    def prepare(self, life: Life, now: datetime) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def prepare(self, life: Life, now: datetime) -> None: ...
 
     def take_all(self, tables: Iterator[Rows]) -> None:
         for rows in tables:
             self.take(rows)
 
-    def take(self, rows: Rows) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def take(self, rows: Rows) -> None: ...
 
-    def finish(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def finish(self) -> None: ...
 
+    @abstractmethod
     def sizes(self) -> dict[str, int]:
         """Bytes of each table with its indexes."""
-        raise NotImplementedError
 
 
 class _SqliteFiller(_Filler):

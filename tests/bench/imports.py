@@ -9,8 +9,10 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -71,6 +73,9 @@ class Chat:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
+_T = TypeVar("_T")
+
+
 async def _token(url: str) -> str:
     settings = Settings.model_validate({"database_url": url, "secret_key": shop.SECRET_KEY})
     async with open_runtime(settings) as runtime:
@@ -103,11 +108,11 @@ async def _measure(base: str, secret: str) -> None:
         await asyncio.gather(*talking, return_exceptions=True)
 
 
-async def _phase(chat: Chat, what: str, call: object) -> httpx.Response:
+async def _phase(chat: Chat, what: str, call: Awaitable[_T]) -> _T:
     await asyncio.sleep(0.5)
     chat.waited.clear()
     started = time.perf_counter()
-    answer = await call  # type: ignore[misc]
+    answer = await call
     took = time.perf_counter() - started
     waits = sorted(chat.waited) or [0.0]
     p99 = waits[min(len(waits) - 1, int(len(waits) * 0.99))]
@@ -117,7 +122,7 @@ async def _phase(chat: Chat, what: str, call: object) -> httpx.Response:
         f"worst {waits[-1] * 1000:6.1f} ms",
         flush=True,
     )
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -288,8 +289,12 @@ async def test_versions_have_no_gap_and_no_double_when_all_write_at_once(
             plan = await at.imports.plan_import(ACCOUNT, raw[n], "merge")
             try:
                 await at.database.transaction(
-                    lambda tx, plan=plan: at.imports.apply(  # type: ignore[misc]
-                        tx, STAFF, ACCOUNT, plan, source="import"
+                    partial(
+                        at.imports.apply,
+                        actor=STAFF,
+                        account_id=ACCOUNT,
+                        plan=plan,
+                        source="import",
                     )
                 )
             except VersionConflict:
@@ -329,8 +334,8 @@ async def test_of_many_plans_from_one_version_exactly_one_is_applied(
     results = await asyncio.gather(
         *(
             at.database.transaction(
-                lambda tx, at=at, plan=plan: at.imports.apply(  # type: ignore[misc]
-                    tx, STAFF, ACCOUNT, plan, source="import"
+                partial(
+                    at.imports.apply, actor=STAFF, account_id=ACCOUNT, plan=plan, source="import"
                 )
             )
             for at, plan in plans

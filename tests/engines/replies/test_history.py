@@ -1,6 +1,7 @@
 """Each change is one version, and every version can be had again."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ class TestRecord:
         before: int | None = None
         for _ in range(3):
             views, before = await desk.database.read(
-                lambda tx, before=before: list_revisions(tx, ONE, before=before, limit=2)  # type: ignore[misc]
+                partial(list_revisions, account_id=ONE, before=before, limit=2)
             )
             seen += [view.version for view in views]
         assert (seen, before) == ([5, 4, 3, 2, 1], None)
