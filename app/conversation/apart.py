@@ -116,7 +116,9 @@ class ApartHandlers:
         handler_seconds: float = HANDLER_SECONDS,
         on_failure: Callable[[str, Exception], None] = _nobody,
     ) -> None:
-        """`on_failure` is told the name of each handler that failed, and how."""
+        """`on_failure` is told the name of each handler that failed, and how. Not of one that never came
+        to an end: if it took its process down by blocking, that was counted then; if not, it is not
+        known whose fault it was."""
         self._floor = floor
         self._accounts = accounts
         self._deadline = deadline
@@ -149,13 +151,13 @@ class ApartHandlers:
             async with asyncio.timeout(self._handler_seconds):
                 return _as_replies(await handler(context)), None
         except Exception as error:  # noqa: BLE001  # any handler may be at fault
+            self._on_failure(name, error)
             return self._sorry(name, context, error)
 
     def _sorry(
         self, name: str, context: Context, error: Exception
     ) -> tuple[Sequence[Reply], Exception]:
         FAULTS.labels("apart").inc()
-        self._on_failure(name, error)
         _LOG.error("handler.failed", handler=name, key=context.key, exc_info=error)
         return [apology(context.account)], error
 
